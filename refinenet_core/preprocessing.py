@@ -1,0 +1,52 @@
+"""From decoded images to the network's input."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Image = npt.NDArray[np.uint8]
+
+
+def check_image(image: Image) -> None:
+    """Raise ValueError unless `image` is a uint8 array of shape (H, W, 3) with H, W ≥ 1."""
+    if image.dtype != np.uint8:
+        raise ValueError(f"image has dtype {image.dtype}; expected uint8 (values 0 to 255)")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"image has shape {image.shape}; expected (H, W, 3) with H, W ≥ 1")
+
+
+def normalise(images: Sequence[Image], device: torch.device) -> Tensor:
+    """Stack equal-sized RGB images and normalise them with ImageNet's mean and std.
+
+    Args:
+        images: Arrays of one shape (H, W, 3), uint8.
+        device: Where the result lies.
+
+    Returns:
+        Tensor (B, 3, H, W), float32, in channels_last memory.
+    """
+    stacked_BHWC = torch.from_numpy(np.stack(images)).to(device)
+    pixels_BCHW = stacked_BHWC.permute(0, 3, 1, 2).to(torch.float32)
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+    return ((pixels_BCHW / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def rescale(images_BCHW: Tensor, scale: float) -> Tensor:
+    """Resize normalised images bilinearly, without antialiasing; scale 1.0 returns them unchanged.
+
+    The size is `max(1, int(scale · side))` per side, as the published multi-scale evaluation
+    truncates it.
+    """
+    if scale == 1.0:
+        return images_BCHW
+    height, width = images_BCHW.shape[-2:]
+    size = (max(1, int(scale * height)), max(1, int(scale * width)))
+    return functional.interpolate(images_BCHW, size=size, mode="bilinear", align_corners=False)

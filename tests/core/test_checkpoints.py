@@ -1,0 +1,129 @@
+"""Weights files: read to the last parameter, or refused with the reason."""
+
+import io
+import os
+import pickle
+
+import pytest
+import torch
+
+from refinenet_core import CheckpointError, build_model, load_checkpoint, published_state_dict
+
+MODEL = "refinenet_lw_mobilenet_v2"
+
+
+@pytest.fixture(scope="module")
+def weights():
+    torch.manual_seed(0)
+    return published_state_dict(build_model(MODEL, num_classes=4))
+
+
+def file_of(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("nest", [None, "model", "state_dict", "segmenter", "weights"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_raw_and_nested_files_load_bit_for_bit(weights, nest, prefix):
+    content = {prefix + name: tensor for name, tensor in weights.items()}
+    model = build_model(MODEL, num_classes=4)
+
+    report = load_checkpoint(model, file_of({nest: content, "epoch": 7} if nest else content))
+
+    assert report.num_parameters == sum(p.numel() for p in model.parameters())
+    loaded = published_state_dict(model)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+
+
+def test_half_precision_weights_load_into_a_float32_model(weights):
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    model = build_model(MODEL, num_classes=4)
+
+    report = load_checkpoint(model, file_of(halves))
+
+    assert report.dtype == "float16"
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert torch.equal(model.head.weight, halves["segm.weight"].float())
+
+
+def without(weights, name):
+    return {key: value for key, value in weights.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: without(w, "conv8.weight"), "1 parameters missing .conv8.weight."),
+        (lambda w: {**w, "extra.weight": torch.zeros(1)}, "1 parameters unexpected .extra.weight"),
+        (
+            lambda w: {**without(w, "conv8.weight"), "conv9.weight": w["conv8.weight"]},
+            "conv8.weight.*conv9.weight",
+        ),
+        (
+            lambda w: {**w, "conv8.weight": w["conv8.weight"].transpose(0, 1)},
+            r"has shape \(320, 256, 1, 1\); .* has \(256, 320, 1, 1\)",
+        ),
+        (
+            lambda w: {**w, "conv8.weight": w["conv8.weight"] * float("nan")},
+            "NaN",
+        ),
+        (lambda _: {"epoch": 3}, "holds no state dict; its keys are 'epoch'"),
+        (lambda _: [1, 2], "holds a list"),
+        (lambda w: {"conv1.weight": w["conv8.weight"], "fc.weight": w["segm.bias"]}, "ImageNet"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_and_the_model_unchanged(weights, change, message):
+    model = build_model(MODEL, num_classes=4)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(model, file_of(change(weights)))
+
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_another_class_count_is_named_with_the_remedy(weights):
+    with pytest.raises(
+        CheckpointError, match="is for 4 classes, the model has 21; set num_classes"
+    ):
+        load_checkpoint(build_model(MODEL, num_classes=21), file_of(weights))
+
+
+class _RunsCode:
+    def __reduce__(self):
+        return os.mkdir, ("ran-code",)
+
+
+@pytest.mark.parametrize("dump", [lambda c: pickle.dumps(c, protocol=2), file_of])
+def test_a_pickle_that_wants_to_run_code_is_refused_and_runs_nothing(dump, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = dump({"segm.weight": _RunsCode()})
+
+    with pytest.raises(CheckpointError, match="without running code"):
+        load_checkpoint(build_model(MODEL, num_classes=4), data)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: d[: len(d) // 2], lambda _: b"", lambda _: b"<!doctype html><html>404</html>"],
+)
+def test_truncated_empty_and_html_files_are_refused(weights, damage):
+    with pytest.raises(CheckpointError, match="is not a PyTorch weights file"):
+        load_checkpoint(build_model(MODEL, num_classes=4), damage(file_of(weights)))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nowhere\.pth: cannot be read"):
+        load_checkpoint(build_model(MODEL), tmp_path / "nowhere.pth")
+
+
+def test_an_error_survives_pickling_as_workers_send_it():
+    error = CheckpointError("a.pth", "is empty")
+
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+
+    assert (copy.source, copy.reason, str(copy)) == ("a.pth", "is empty", "a.pth: is empty")
