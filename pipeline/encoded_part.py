@@ -1,0 +1,83 @@
+"""A part on its way from the reader to an actor: compressed bytes, one part a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.plan import Part
+
+ENCODED_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("shard", pa.string()),
+        ("part", pa.int32()),
+        ("last", pa.bool_()),
+        ("read_s", pa.float64()),
+        ("index", pa.list_(pa.int64())),
+        ("key", pa.list_(pa.string())),
+        ("duplicate_key", pa.list_(pa.bool_())),
+        ("uri", pa.list_(pa.string())),
+        ("target_uri", pa.list_(pa.string())),
+        ("status", pa.list_(pa.string())),
+        ("error", pa.list_(pa.string())),
+        ("image", pa.large_list(pa.large_binary())),
+        ("target", pa.large_list(pa.large_binary())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image as read: its bytes and its target's, or why they could not be read.
+
+    Attributes:
+        status: "ok", or the status that the row will have.
+        error: What was wrong, for a person.
+        image: Encoded image; None if it could not be read.
+        target: Encoded target; None if there is none.
+    """
+
+    index: int
+    key: str
+    duplicate_key: bool
+    uri: str
+    target_uri: str | None
+    status: str
+    error: str | None
+    image: bytes | None
+    target: bytes | None
+
+
+@dataclass(frozen=True)
+class EncodedPart:
+    """A part's images in order; `read_s` is the time that reading them took."""
+
+    part: Part
+    images: Sequence[EncodedImage]
+    read_s: float
+
+    def to_table(self) -> pa.Table:
+        """Return the part as a table of one row."""
+        row = {
+            "dataset": self.part.dataset,
+            "shard": self.part.shard,
+            "part": self.part.number,
+            "last": self.part.last,
+            "read_s": self.read_s,
+        }
+        for name in _IMAGE_FIELDS:
+            row[name] = [getattr(image, name) for image in self.images]
+        return pa.Table.from_pylist([row], schema=ENCODED_SCHEMA)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "EncodedPart":
+        """Read what `to_table` wrote."""
+        [row] = table.to_pylist()
+        columns = (row[name] for name in _IMAGE_FIELDS)
+        images = [EncodedImage(*values) for values in zip(*columns, strict=True)]
+        part = Part(row["dataset"], row["shard"], row["part"], len(images), row["last"])
+        return cls(part, images, row["read_s"])
+
+
+_IMAGE_FIELDS = tuple(EncodedImage.__dataclass_fields__)

@@ -1,0 +1,62 @@
+"""What the pipeline raises before any worker starts, each with the thing, the fault, the remedy."""
+
+
+class PipelineError(Exception):
+    """Base of every error that ends a run because of what its user gave."""
+
+
+class SpecError(PipelineError):
+    """A job spec is wrong; `source` names it, `problems` has a line for each thing wrong."""
+
+    def __init__(self, source: str, problems: tuple[str, ...]) -> None:
+        super().__init__(source, problems)
+        self.source, self.problems = source, problems
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.source}: {self.problems[0]}"
+        return f"{self.source}: {len(self.problems)} problems\n  " + "\n  ".join(self.problems)
+
+
+class StorageError(PipelineError):
+    """A storage location cannot be used; `uri` names it, `reason` says why and what to do."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(uri, reason)
+        self.uri, self.reason = uri, reason
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.reason}"
+
+
+class PlanError(PipelineError):
+    """A dataset cannot be planned; `dataset` names it, `reason` says why and what to do."""
+
+    def __init__(self, dataset: str, reason: str) -> None:
+        super().__init__(dataset, reason)
+        self.dataset, self.reason = dataset, reason
+
+    def __str__(self) -> str:
+        return f"dataset {self.dataset}: {self.reason}"
+
+
+class OutputError(PipelineError):
+    """An output folder holds something that this job must not touch; `uri` names it."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(uri, reason)
+        self.uri, self.reason = uri, reason
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.reason}"
+
+
+class DecodeError(Exception):
+    """An image's bytes give no picture: `status` is its row's status, `reason` the row's error."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status, self.reason = status, reason
+
+    def __str__(self) -> str:
+        return self.reason

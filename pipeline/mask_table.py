@@ -1,0 +1,129 @@
+"""The mask table: its columns, its rows, and the Parquet file of one part."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from pipeline.plan import Part
+
+TABLE_VERSION = 1
+METADATA_KEY: Final = b"refinenet_batch"
+
+MASK_SCHEMA = pa.schema(
+    [
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("uri", pa.string()),
+        pa.field("target_uri", pa.string()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("error", pa.string()),
+        pa.field("flags", pa.list_(pa.string()), nullable=False),
+        pa.field("height", pa.int32()),
+        pa.field("width", pa.int32()),
+        pa.field("stored_height", pa.int32()),
+        pa.field("stored_width", pa.int32()),
+        pa.field("mask", pa.binary()),
+        pa.field(
+            "class_pixels",
+            pa.list_(pa.struct([("class", pa.int32()), ("pixels", pa.int64())])),
+        ),
+        pa.field("confidence", pa.float32()),
+        pa.field(
+            "confusion",
+            pa.list_(
+                pa.struct(
+                    [("target", pa.int32()), ("prediction", pa.int32()), ("pixels", pa.int64())]
+                )
+            ),
+        ),
+        pa.field("ignored_pixels", pa.int64()),
+        pa.field("probabilities", pa.binary()),
+        pa.field("image_sha256", pa.string()),
+    ]
+)
+
+
+@dataclass
+class MaskRow:
+    """What became of one image: a row of the mask table, fields as its columns.
+
+    A row starts as `ok` and holds what is known; whatever goes wrong sets `status` and `error`.
+    """
+
+    shard: str
+    index: int
+    key: str
+    uri: str | None
+    target_uri: str | None
+    status: str = "ok"
+    error: str | None = None
+    flags: list[str] = field(default_factory=list)
+    height: int | None = None
+    width: int | None = None
+    stored_height: int | None = None
+    stored_width: int | None = None
+    mask: bytes | None = None
+    class_pixels: list[dict[str, int]] | None = None
+    confidence: float | None = None
+    confusion: list[dict[str, int]] | None = None
+    ignored_pixels: int | None = None
+    probabilities: bytes | None = None
+    image_sha256: str | None = None
+
+    def fail(self, status: str, error: str) -> None:
+        """Record what went wrong."""
+        self.status, self.error = status, error
+
+
+def part_file(rows: Sequence[MaskRow], part: Part, fingerprint: Mapping[str, Any]) -> bytes:
+    """Return the Parquet file of a part; the same rows give the same bytes.
+
+    The file's metadata under `refinenet_batch` says, in JSON, which part of which job it is.
+    """
+    identity = {"table_version": TABLE_VERSION, "part": asdict(part), "fingerprint": fingerprint}
+    schema = MASK_SCHEMA.with_metadata(
+        {METADATA_KEY: json.dumps(identity, sort_keys=True).encode()}
+    )
+    table = pa.Table.from_pylist([vars(row) for row in rows], schema=schema)
+    buffer = io.BytesIO()
+    # Masks are compressed already, and a dictionary of them would only hold them twice.
+    columns = [name for name in schema.names if name not in ("mask", "probabilities")]
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=columns)
+    return buffer.getvalue()
+
+
+def encode_mask(labels: npt.NDArray[np.uint8], palette: bytes) -> bytes:
+    """Return a label map (H, W) as a palette PNG whose pixel values are the class ids."""
+    image = Image.fromarray(labels)
+    image.putpalette(palette)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def class_pixels(labels: npt.NDArray[np.uint8]) -> list[dict[str, int]]:
+    """Return the classes in a label map with their pixels, as the column stores them."""
+    counts = np.bincount(labels.ravel())
+    return [{"class": int(c), "pixels": int(counts[c])} for c in np.flatnonzero(counts)]
+
+
+def sparse_confusion(counts: npt.NDArray[np.int64]) -> list[dict[str, int]]:
+    """Return the non-zero cells of counts (C, C + 1); prediction -1 is outside the classes."""
+    num_classes = counts.shape[0]
+    return [
+        {
+            "target": int(target),
+            "prediction": int(prediction) if prediction < num_classes else -1,
+            "pixels": int(counts[target, prediction]),
+        }
+        for target, prediction in np.argwhere(counts)
+    ]

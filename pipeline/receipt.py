@@ -1,0 +1,79 @@
+"""What the stages after segmenting pass on: a part's file, then the receipt of its commit."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.plan import Part
+
+_RECEIPT = pa.field("receipt", pa.string())
+_FILE = pa.field("file", pa.large_binary())
+
+
+@dataclass
+class StageSeconds:
+    """Seconds that the stages of a run took, added up over workers."""
+
+    read_s: float = 0.0
+    decode_s: float = 0.0
+    predict_s: float = 0.0
+    encode_s: float = 0.0
+    write_s: float = 0.0
+
+    def __add__(self, other: "StageSeconds") -> "StageSeconds":
+        return StageSeconds(
+            **{name: value + getattr(other, name) for name, value in vars(self).items()}
+        )
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a part in this run: for progress only, never for the truth.
+
+    Attributes:
+        part: The part.
+        failed: Failed images by status.
+        seconds: What the part took.
+    """
+
+    part: Part
+    failed: dict[str, int] = field(default_factory=dict)
+    seconds: StageSeconds = field(default_factory=StageSeconds)
+
+    def to_table(self) -> pa.Table:
+        """Return the receipt as a table of one row."""
+        return pa.table([[json.dumps(asdict(self))]], schema=pa.schema([_RECEIPT]))
+
+    @classmethod
+    def from_table(cls, table: Any) -> list["Receipt"]:
+        """Read the receipts in the rows of a table."""
+        return [cls._from_json(text) for text in table["receipt"].to_pylist()]
+
+    @classmethod
+    def _from_json(cls, text: str) -> "Receipt":
+        content = json.loads(text)
+        return cls(Part(**content["part"]), content["failed"], StageSeconds(**content["seconds"]))
+
+
+@dataclass(frozen=True)
+class SegmentedPart:
+    """A part's file, built but not yet committed, and its receipt so far."""
+
+    receipt: Receipt
+    file: bytes
+
+    def to_table(self) -> pa.Table:
+        """Return the part as a table of one row."""
+        columns = [
+            pa.array([json.dumps(asdict(self.receipt))], _RECEIPT.type),
+            pa.array([self.file], _FILE.type),
+        ]
+        return pa.table(columns, schema=pa.schema([_RECEIPT, _FILE]))
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "SegmentedPart":
+        """Read what `to_table` wrote."""
+        [receipt], [file] = Receipt.from_table(table), table["file"].to_pylist()
+        return cls(receipt, file)

@@ -1,0 +1,67 @@
+"""The shape of the house: imports run one way, public names are the ones documented."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pipeline
+import refinenet_core
+
+ROOT = Path(__file__).resolve().parents[1]
+FORBIDDEN = {
+    "refinenet_core": {"pipeline", "jobs", "ray", "pyarrow", "fsspec", "pydantic", "typer", "rich"},
+    "pipeline": {"jobs", "typer", "rich"},
+    "jobs": set(),
+}
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_run_one_way(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+
+    offenders = {str(path.relative_to(ROOT)): _imports(path) & FORBIDDEN[package] for path in files}
+
+    assert files
+    assert {name: found for name, found in offenders.items() if found} == {}
+
+
+def test_public_names_are_the_documented_ones():
+    assert refinenet_core.__all__ == [
+        "CheckpointError",
+        "CheckpointReport",
+        "ConfusionMatrix",
+        "LabelSet",
+        "MultiScalePredictor",
+        "Prediction",
+        "RefineNet",
+        "RefineNetError",
+        "Scores",
+        "build_model",
+        "confusion_matrix",
+        "label_set",
+        "list_label_sets",
+        "list_models",
+        "load_checkpoint",
+        "published_state_dict",
+        "resolve_precision",
+        "scores",
+    ]
+    assert pipeline.__all__ == ["JobSpec", "PipelineError", "RunReport", "plan", "run"]
+
+
+@pytest.mark.parametrize("module", [refinenet_core, pipeline])
+def test_every_public_name_is_there_and_documented(module):
+    for name in module.__all__:
+        assert getattr(module, name).__doc__, name
