@@ -34,8 +34,8 @@ class EncodedImage:
     Attributes:
         status: "ok", or the status that the row will have.
         error: What was wrong, for a person.
-        image: Encoded image; None if it could not be read.
-        target: Encoded target; None if there is none.
+        image: Encoded image; None if it could not be read, and there is then no prediction.
+        target: Encoded target; None if there is none, or if it could not be read.
     """
 
     index: int

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,8 @@ def execute(
         import ray.data  # noqa: PLC0415
 
         _configure_ray_data()
+        # Retry counts have no other way in yet; Ray is pinned below the version that drops this.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         pool = plan_pool(job)
         dataset = ray.data.from_items(
             [work_item(shard) for shard in shards], override_num_blocks=len(shards)
@@ -86,8 +89,7 @@ def execute(
                     max_size=pool.actors.max,
                     max_tasks_in_flight_per_actor=2,
                 ),
-                max_restarts=_RETRIES,
-                max_task_retries=_RETRIES,
+                max_task_retries=_RETRIES,  # Ray's default is to try for ever
             )
             .map_batches(
                 Committer(output),
@@ -105,6 +107,8 @@ def execute(
 def _ray() -> Iterator[None]:
     """Run within the process's Ray if it has one, else within one of this run's own."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Each actor pool otherwise prints an error about restarts (ray#53727) that is none here.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray  # noqa: PLC0415 - as above
 
     if ray.is_initialized():

@@ -59,7 +59,10 @@ class Reader:
         return rows
 
     def _read(self, row: Mapping[str, Any]) -> EncodedImage:
-        """Read one image and its target; an object that is gone, forbidden or changed is a row."""
+        """Read an image and its target; an object gone, forbidden or changed is a row's fault.
+
+        An image whose target alone is at fault is predicted all the same, but not scored.
+        """
         status, error, image, target = "ok", None, None, None
         try:
             image = self._read_unchanged(row["uri"], row["size_bytes"], row["stamp"])
@@ -67,10 +70,8 @@ class Reader:
                 target = self._read_unchanged(
                     row["target_uri"], row["target_size_bytes"], row["target_stamp"]
                 )
-        except (FileNotFoundError, StorageError) as failure:
-            if not isinstance(failure.__cause__, PermissionError | FileNotFoundError | None):
-                raise  # the storage is in trouble, not the object: this part is tried again
-            status, error = "unreadable", str(failure)
+        except _GoneError as failure:
+            status, error = "unreadable" if image is None else "missing_target", str(failure)
         except _ChangedError as failure:
             status, error = "changed", str(failure)
         return EncodedImage(
@@ -81,23 +82,38 @@ class Reader:
             target_uri=row["target_uri"],
             status=status,
             error=error,
-            image=image if status == "ok" else None,
-            target=target if status == "ok" else None,
+            image=image,
+            target=target,
         )
 
     def _read_unchanged(self, uri: str, size_bytes: int, stamp: str) -> bytes:
-        found = self.storage.stat(uri)
+        """Return an object's bytes if it is the one that was planned.
+
+        Trouble with the storage as a whole passes through: the part is then tried again.
+        """
+        try:
+            found = self.storage.stat(uri)
+            data = self.storage.read(uri)
+        except FileNotFoundError as error:
+            raise _GoneError(f"{shown(uri)} is gone since it was planned") from error
+        except StorageError as error:
+            if isinstance(error.__cause__, PermissionError | FileNotFoundError):
+                raise _GoneError(str(error)) from error
+            raise
         if (found.size_bytes, found.stamp) != (size_bytes, stamp):
             raise _ChangedError(
                 f"{shown(uri)} has changed since it was planned: {size_bytes} bytes, stamp "
                 f"{stamp} then; {found.size_bytes} bytes, stamp {found.stamp} now"
             )
-        data = self.storage.read(uri)
         if len(data) != size_bytes:
             raise _ChangedError(
                 f"{shown(uri)} gave {len(data)} bytes where {size_bytes} were planned"
             )
         return data
+
+
+class _GoneError(Exception):
+    """An object that was planned is not there any more, or may not be read."""
 
 
 class _ChangedError(Exception):

@@ -196,7 +196,7 @@ def _finish(
     row.mask = encode_mask(prediction.labels, png_palette(labels.colours))
     row.class_pixels = class_pixels(prediction.labels)
     row.confidence = float(prediction.confidence.mean(dtype=np.float64))
-    if not scored:
+    if not scored or row.status != "ok":
         return
     if sample.encoded.target is None:
         row.fail("missing_target", "there is no target for this image")

@@ -26,7 +26,7 @@ _DEFAULT_OPTIONS: Final[StorageOptions] = {"s3": {"max_concurrency": 1}}
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as a listing shows it; `stamp` is its ETag, or else its time of modification."""
+    """An object as a listing shows it; `stamp` is its ETag, or else when it was modified."""
 
     uri: str
     size_bytes: int
@@ -95,12 +95,10 @@ class Storage:
         """
         with _explained(pattern):
             fs, path = self._locate(pattern)
-            if has_wildcard(path):
-                found = fs.glob(path, detail=True)
-                if not found:
-                    fs.ls(glob_base(path), detail=False)  # raises if there is no such folder
-            else:
-                found = fs.find(path, detail=True)
+            list_below = fs.glob if has_wildcard(path) else fs.find
+            found = list_below(path, detail=True, **_listing_options(fs, path))
+            if not found:
+                fs.ls(glob_base(path), detail=False)  # raises if there is no such folder
             files = [_stored_object(fs, info) for info in found.values() if info["type"] == "file"]
         return sorted(files, key=lambda file: os.fsencode(file.uri))
 
@@ -219,6 +217,16 @@ def glob_base(pattern: str) -> str:
         return pattern.rstrip("/")
     first = min(pattern.index(character) for character in _WILDCARDS if character in pattern)
     return pattern[:first].rpartition("/")[0]
+
+
+def _listing_options(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
+    """Make a folder that cannot be listed an error: fsspec would leave its files out silently.
+
+    S3 is walked folder by folder only for a glob without `**`; its flat listings raise anyway.
+    """
+    on_s3 = "s3" in fs.protocol
+    walks_s3 = on_s3 and has_wildcard(path) and "**" not in path
+    return {"on_error": "raise"} if walks_s3 or isinstance(fs, LocalFileSystem) else {}
 
 
 def _stored_object(fs: fsspec.AbstractFileSystem, info: Mapping[str, Any]) -> StoredObject:

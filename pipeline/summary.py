@@ -1,22 +1,17 @@
 """The summary: a pure fold over the committed part files, per dataset."""
 
-import io
-import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.receipt import StageSeconds
 from refinenet_core import LabelSet, Scores, scores
 
-SUMMARY_VERSION = 1
 SUMMARY_COLUMNS = (  # columns of the mask table that the fold needs: never the masks
     "status",
     "flags",
@@ -157,85 +152,6 @@ class DatasetSummary:
             ],
             "confusion": self.counts.confusion.tolist() if found else None,
         }
-
-
-@dataclass(frozen=True)
-class RunTimings:
-    """What this run did and took; the seconds of the stages are added up over workers."""
-
-    images: int
-    wall_s: float
-    stage_s: StageSeconds
-
-    @property
-    def images_per_s(self) -> float:
-        """Images that this run committed, per second of its stages' work."""
-        return self.images / self.wall_s if self.wall_s else 0.0
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """The result of a run, as the command line shows it and `summary.json` holds it.
-
-    Attributes:
-        job: The job's name.
-        output: URI of the output folder.
-        datasets: One summary per dataset, in the spec's order.
-        timings: What this run did and took.
-        missing_parts: Files of parts that are planned but not committed.
-        within_tolerance: Whether no more images failed than the spec tolerates.
-    """
-
-    job: str
-    output: str
-    datasets: Sequence[DatasetSummary]
-    timings: RunTimings
-    missing_parts: Sequence[str]
-    within_tolerance: bool
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned part is committed."""
-        return not self.missing_parts
-
-    @property
-    def exit_code(self) -> int:
-        """0 all well, 1 more failed images than tolerated, 3 parts missing."""
-        if not self.complete:
-            return 3
-        return 0 if self.within_tolerance else 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of `summary.json`; strict JSON, undefined scores are null.
-
-        All but `last_run` follows from the mask tables alone.
-        """
-        return {
-            "summary_version": SUMMARY_VERSION,
-            "job": self.job,
-            "output": self.output,
-            "complete": self.complete,
-            "within_tolerance": self.within_tolerance,
-            "missing_parts": list(self.missing_parts),
-            "datasets": [dataset.to_json() for dataset in self.datasets],
-            "last_run": {
-                "images": self.timings.images,
-                "wall_s": round(self.timings.wall_s, 3),
-                "images_per_s": round(self.timings.images_per_s, 3),
-                "stage_s": {k: round(v, 3) for k, v in asdict(self.timings.stage_s).items()},
-            },
-        }
-
-    def json_bytes(self) -> bytes:
-        """Return `summary.json`."""
-        return (json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n").encode()
-
-    def parquet_bytes(self) -> bytes:
-        """Return `summary.parquet`: a row per dataset and class."""
-        rows = [row for dataset in self.datasets for row in dataset.class_rows()]
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA), buffer)
-        return buffer.getvalue()
 
 
 def summarize_dataset(

@@ -1,0 +1,166 @@
+"""The command line: `refinenet-batch`."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+# Torch and Ray take seconds to import: each command imports what it needs when it runs.
+if TYPE_CHECKING:
+    from jobs.progress import ProgressDisplay
+    from pipeline import JobSpec, RunReport
+
+EXIT_WRONG_INPUT = 2
+EXIT_INCOMPLETE = 3
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="refinenet-batch",
+    help="Batch semantic segmentation: RefineNet over image shards, on a laptop or a Ray cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SpecFile = Annotated[Path, typer.Argument(help="Job spec, a YAML file.", show_default=False)]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Take the first N images of each dataset, as a job of its own."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+@app.command("run")
+def run_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
+    """Run a job; if its output is there in part, do what is missing.
+
+    Exit codes: 0 every image committed, failures within the tolerance; 1 all committed, more
+    failures than tolerated; 2 spec, checkpoint or output wrong; 3 parts missing; 130 interrupted.
+    """
+    _exit_with(lambda display: _run(_load(spec, limit), display, as_json=as_json))
+
+
+@app.command("plan")
+def plan_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
+    """Say what a run would do: datasets, images, parts, what is committed; write nothing."""
+    _exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
+
+
+@app.command("quickstart")
+def quickstart_command(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for scenes, spec, results and pictures.")
+    ] = Path("quickstart"),
+    images: Annotated[int, typer.Option(min=1, max=1000, help="Scenes to make.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Make a small labelled data set, segment it with the built-in model, show the result."""
+    _exit_with(lambda display: _quickstart(folder, images, display, as_json=as_json))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _load(path: Path, limit: int | None) -> "JobSpec":
+    from pipeline import JobSpec
+
+    spec = JobSpec.from_yaml(path)
+    return spec.limited(limit) if limit else spec
+
+
+def _run(spec: "JobSpec", display: "ProgressDisplay", *, as_json: bool) -> int:
+    from pipeline import run
+
+    with display:
+        report = run(spec, display)
+    _show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _plan(spec: "JobSpec", *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from jobs.tables import plan_table
+    from pipeline import plan
+
+    datasets = plan(spec)
+    if as_json:
+        _print_json({"job": spec.name, "datasets": [asdict(dataset) for dataset in datasets]})
+    else:
+        _print_table(plan_table(spec.name, spec.output, datasets))
+    return 0
+
+
+def _quickstart(folder: Path, images: int, display: "ProgressDisplay", *, as_json: bool) -> int:
+    from jobs import quickstart
+    from pipeline import run
+
+    spec = quickstart.prepare(folder, images)
+    with display:
+        report = run(spec, display)
+    pictures = quickstart.draw_pictures(folder, spec)
+    _show(report, as_json=as_json)
+    if not as_json:
+        print(f"Pictures:  {pictures}")
+        print(f"Run again: refinenet-batch run {quickstart.spec_path(folder)}")
+    return report.exit_code
+
+
+def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
+    """Run a command and exit with its code; turn what it raises into a message and a code."""
+    from jobs.progress import ProgressDisplay
+    from pipeline import PipelineError
+    from refinenet_core import RefineNetError
+
+    display = ProgressDisplay()
+    try:
+        code = command(display)
+    except (PipelineError, RefineNetError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_INCOMPLETE if display.started else EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - shown in full: whatever it is, the run is resumable
+        traceback.print_exc()
+        print("the run broke off; the same command goes on where it stopped", file=sys.stderr)
+        code = EXIT_INCOMPLETE
+    raise typer.Exit(code)
+
+
+def _show(report: "RunReport", *, as_json: bool) -> None:
+    from jobs.tables import report_table
+    from pipeline.storage import join, shown
+
+    if as_json:
+        _print_json(report.to_json())
+        return
+    _print_table(report_table(report))
+    print(f"Masks:     {shown(join(report.output, 'masks'))}")
+    print(f"Summary:   {shown(join(report.output, 'summary.json'))}")
+    for name in report.missing_parts[:5]:
+        print(f"missing:   {name}")
+    if report.missing_parts:
+        print(f"{len(report.missing_parts)} parts are missing; the same command tries them again")
+    elif report.exit_code:
+        failed = sum(dataset.failed for dataset in report.datasets)
+        print(
+            f"{failed} images failed, more than `tolerance` allows; "
+            "the mask table's `status` and `error` say why"
+        )
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def _print_table(table: Any) -> None:
+    from rich.console import Console
+
+    Console().print(table)
