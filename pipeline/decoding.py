@@ -42,20 +42,7 @@ def decode_image(data: bytes) -> DecodedImage:
         DecodeError: "undecodable" bytes, an "unsupported" kind of pixel, or "too_large".
     """
     with _open(data) as image:
-        if image.mode not in _SAFE_MODES:
-            raise DecodeError(
-                "unsupported", f"pixels of mode {image.mode} cannot be turned into RGB faithfully"
-            )
-        stored_size = (image.height, image.width)
-        flags = []
-        if getattr(image, "n_frames", 1) > 1:
-            flags.append("first_frame")
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            flags.append("alpha_dropped")
-        if _guard(lambda: image.getexif().get(_ORIENTATION_TAG, 1)) in range(2, 9):
-            flags.append("exif_applied")
-        pixels = _guard(lambda: np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
-    return DecodedImage(np.ascontiguousarray(pixels), stored_size, flags)
+        return _guard(lambda: _upright_rgb(image))
 
 
 def decode_target(
@@ -96,6 +83,23 @@ def decode_target(
     return labels
 
 
+def _upright_rgb(image: Image.Image) -> DecodedImage:
+    if image.mode not in _SAFE_MODES:
+        raise DecodeError(
+            "unsupported", f"pixels of mode {image.mode} cannot be turned into RGB faithfully"
+        )
+    stored_size = (image.height, image.width)
+    flags = []
+    if getattr(image, "n_frames", 1) > 1:
+        flags.append("first_frame")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        flags.append("alpha_dropped")
+    if image.getexif().get(_ORIENTATION_TAG, 1) in range(2, 9):
+        flags.append("exif_applied")
+    pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    return DecodedImage(np.ascontiguousarray(pixels), stored_size, flags)
+
+
 def _decode_labels(data: bytes) -> npt.NDArray[np.int64]:
     with _open(data) as image:
         if image.mode not in _TARGET_MODES:
@@ -131,6 +135,8 @@ def _guard(decode: Callable[[], T]) -> T:
     """Run a decoder on foreign bytes: whatever it raises is about the bytes, so becomes a row."""
     try:
         return decode()
+    except DecodeError:
+        raise
     except Image.DecompressionBombError as error:
         raise DecodeError("too_large", str(error)) from error
     except Exception as error:

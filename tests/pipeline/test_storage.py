@@ -1,0 +1,169 @@
+"""Storage, local and S3: whole files or none, honest listings, errors that say what to do."""
+
+import os
+import pickle
+import threading
+import time
+
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.storage import Storage, absolute_uri, glob_base
+
+
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
+def folder(request, tmp_path):
+    """A folder in each kind of storage, by URI."""
+    if request.param == "local":
+        return absolute_uri(str(tmp_path / "folder"))
+    request.getfixturevalue("s3")
+    return f"s3://results/storage-test/{tmp_path.name}"
+
+
+def test_what_is_written_is_read_and_listed_at_once(folder):
+    storage = Storage()
+    assert storage.names(folder) == []
+    assert not storage.exists(f"{folder}/a.bin")
+
+    storage.write(f"{folder}/a.bin", b"first")
+    storage.write(f"{folder}/a.bin", b"second")
+    storage.write(f"{folder}/below/b.bin", b"")
+
+    assert storage.read(f"{folder}/a.bin") == b"second"
+    assert storage.names(folder) == ["a.bin"]
+    assert [file.uri for file in storage.find(folder)] == [
+        f"{folder}/a.bin",
+        f"{folder}/below/b.bin",
+    ]
+    assert storage.stat(f"{folder}/a.bin").size_bytes == 6
+
+
+def test_of_many_writers_at_once_exactly_one_creates(folder):
+    created = []
+    start = threading.Barrier(8)
+
+    def create(number):
+        storage = Storage()
+        start.wait()
+        if storage.create(f"{folder}/job.json", b"%d" % number):
+            created.append(number)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(created) == 1
+    assert Storage().read(f"{folder}/job.json") == b"%d" % created[0]
+    assert Storage().names(folder) == ["job.json"]
+
+
+def test_globs_match_in_byte_order_at_one_level_or_all(folder):
+    storage = Storage()
+    for name in ("b.png", "a.png", "B.png", "é.png", "a b.png", "deep/c.png", "a.txt"):
+        storage.write(f"{folder}/{name}", b"x")
+
+    flat = [file.uri.rpartition("/")[2] for file in storage.find(f"{folder}/*.png")]
+    nested = [file.uri.rpartition("/")[2] for file in storage.find(f"{folder}/**/*.png")]
+
+    assert flat == ["B.png", "a b.png", "a.png", "b.png", "é.png"]
+    assert sorted(nested) == sorted([*flat, "c.png"])
+
+
+def test_a_stamp_changes_when_an_object_does(folder):
+    storage = Storage()
+    storage.write(f"{folder}/a.bin", b"one")
+    before = storage.stat(f"{folder}/a.bin")
+    time.sleep(0.02)
+
+    storage.write(f"{folder}/a.bin", b"two")
+
+    assert storage.stat(f"{folder}/a.bin").stamp != before.stamp
+    assert storage.find(folder)[0] == storage.stat(f"{folder}/a.bin")
+
+
+def test_what_is_not_there_is_an_error_that_names_it(folder):
+    storage = Storage()
+
+    with pytest.raises(StorageError, match=r"nothing\.bin: no such"):
+        storage.read(f"{folder}/nothing.bin")
+    with pytest.raises(StorageError, match="no such"):
+        storage.find(f"{folder}/nothing/*.png")
+
+
+def test_a_storage_travels_to_workers_by_its_options_alone(folder):
+    storage = Storage({"s3": {"anon": False}})
+    storage.write(f"{folder}/a.bin", b"x")
+
+    copy = pickle.loads(pickle.dumps(storage))  # noqa: S301 - our own bytes
+
+    assert copy.options == {"s3": {"anon": False}}
+    assert copy.read(f"{folder}/a.bin") == b"x"
+
+
+@pytest.mark.s3
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "access denied .*; check the credentials"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "cannot be reached"),
+    ],
+)
+def test_s3_faults_say_what_to_check(monkeypatch, environment, message):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(StorageError, match=f"s3://results/a: {message}"):
+        Storage().read("s3://results/a")
+
+
+@pytest.mark.s3
+@pytest.mark.usefixtures("s3")
+def test_an_unknown_bucket_is_named():
+    with pytest.raises(StorageError, match=r"s3://no-such-bucket.*no such bucket or object"):
+        Storage().find("s3://no-such-bucket/images/*.png")
+
+
+@pytest.mark.s3
+def test_the_endpoint_may_stand_in_the_storage_options(s3, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    storage = Storage({"s3": {"endpoint_url": s3.endpoint_url}})
+
+    storage.write("s3://results/by-option", b"x")
+
+    assert storage.read("s3://results/by-option") == b"x"
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    (tmp_path / "taken").mkdir()
+
+    with pytest.raises(StorageError):
+        Storage().write(absolute_uri(str(tmp_path / "taken")), b"x")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_only_temporaries_older_than_a_day_are_swept(tmp_path):
+    old, new, other = (tmp_path / name for name in (".a.1.tmp", ".a.2.tmp", "a.parquet"))
+    for path in (old, new, other):
+        path.write_bytes(b"x")
+        os.utime(path, (0, 0))
+    new.touch()
+
+    Storage().sweep_temporaries(absolute_uri(str(tmp_path)))
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.2.tmp", "a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "base"),
+    [
+        ("s3://bucket/a/*.png", "s3://bucket/a"),
+        ("s3://bucket/a/b-[0-9]/*.png", "s3://bucket/a"),
+        ("file:///data/images/", "file:///data/images"),
+    ],
+)
+def test_a_globs_base_is_the_folder_before_its_first_wildcard(pattern, base):
+    assert glob_base(pattern) == base
