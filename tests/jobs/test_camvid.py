@@ -1,0 +1,98 @@
+"""The real job: CamVid and a trained checkpoint in a real object store, from end to end."""
+
+import json
+
+import pytest
+import yaml
+
+import command
+
+pytestmark = [pytest.mark.ray, pytest.mark.s3]
+
+CHECKPOINT = "refinenet_lw_mobilenet_v2-camvid11.pth"
+MIOU, PIXEL_ACCURACY = 0.61188, 0.88397  # of the published code on all 233 images, single scale
+# Of the first 20 images, by the same rule written out image by image in NCHW float32.
+TWENTY_MIOU, TWENTY_PIXEL_ACCURACY = 0.60620, 0.89748
+FIVE_SCALES = [0.4, 0.6, 0.8, 1.0, 1.2]
+
+
+@pytest.fixture(scope="module")
+def bucket(shared, object_store):
+    """CamVid `test` and the checkpoint in the bucket `shards`."""
+    images = shared / "data/camvid/test"
+    names = sorted(path.name for path in images.iterdir())
+    object_store.upload(images, "shards/camvid/test", names)
+    object_store.upload(shared / "data/camvid/testannot", "shards/camvid/testannot", names)
+    object_store.upload(shared / "data/weights", "shards/models", [CHECKPOINT])
+    return object_store
+
+
+def write_spec(folder, *, name, scales, **changes):
+    spec = {
+        "name": name,
+        "model": {
+            "name": "refinenet_lw_mobilenet_v2",
+            "num_classes": 11,
+            "checkpoint": f"s3://shards/models/{CHECKPOINT}",
+        },
+        "inference": {"scales": scales},
+        "datasets": [
+            {
+                "name": "camvid-test",
+                "format": "folder",
+                "images": "s3://shards/camvid/test/*.png",
+                "targets": "s3://shards/camvid/testannot/{stem}.png",
+                "classes": "camvid",
+                "ignore_index": 11,
+            }
+        ],
+        "output": f"s3://results/{name}",
+        "part_images": 8,
+        **changes,
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def run_job(spec, bucket, *arguments):
+    done = command.run(
+        "run", spec, "--json", *arguments, environment=bucket.environment, timeout_s=1800
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["datasets"][0]
+
+
+def test_twenty_images_give_what_the_published_code_gives(tmp_path, bucket):
+    spec = write_spec(tmp_path, name="camvid-twenty", scales=[1.0])
+
+    dataset = run_job(spec, bucket, "--limit", 20)
+
+    assert dataset["images"] == {
+        "planned": 20,
+        "committed": 20,
+        "ok": 20,
+        "failed": 0,
+        "scored": 20,
+    }
+    assert dataset["miou"] == pytest.approx(TWENTY_MIOU, abs=0.0005)
+    assert dataset["pixel_accuracy"] == pytest.approx(TWENTY_PIXEL_ACCURACY, abs=0.0005)
+    pixels = 20 * 480 * 360
+    counted = sum(map(sum, dataset["confusion"]))
+    assert dataset["ignored_pixels"] == 229_855 == pixels - counted
+    [absent] = [row for row in dataset["classes"] if row["iou"] is None or row["iou"] == 0]
+    assert absent["class_name"] == "fence"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_whole_set_gives_the_published_codes_figures_and_five_scales_do_better(
+    tmp_path, bucket
+):
+    single = run_job(write_spec(tmp_path, name="camvid-single", scales=[1.0]), bucket)
+    five = run_job(write_spec(tmp_path, name="camvid-five", scales=FIVE_SCALES), bucket)
+
+    assert single["miou"] == pytest.approx(MIOU, abs=0.0005)
+    assert single["pixel_accuracy"] == pytest.approx(PIXEL_ACCURACY, abs=0.0005)
+    assert five["images"]["ok"] == 233
+    assert five["miou"] > single["miou"] + 0.01

@@ -1,0 +1,83 @@
+"""SIGKILL to a whole run: what is committed stays, the same command does the rest."""
+
+import json
+import time
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import command
+from pipeline.storage import Storage, absolute_uri
+from tiny_job import TinyJob
+
+pytestmark = pytest.mark.ray
+
+IMAGES = 40
+_TIMEOUT_S = 120
+
+
+@dataclass
+class Place:
+    """Where a run puts its output."""
+
+    uri: str
+    storage: Storage
+
+    def parts(self) -> dict[str, bytes]:
+        """Return every committed part by name; each must open as Parquet."""
+        folder = f"{self.uri}/masks/dataset=pictures"
+        parts = {name: self.storage.read(f"{folder}/{name}") for name in self._names(folder)}
+        for data in parts.values():
+            assert pq.ParquetFile(pa.BufferReader(data)).read().num_rows == 2
+        return parts
+
+    def summary(self) -> dict:
+        """Return what the summary says of the datasets."""
+        return json.loads(self.storage.read(f"{self.uri}/summary.json"))["datasets"]
+
+    def _names(self, folder: str) -> list[str]:
+        return [name for name in self.storage.names(folder) if not name.startswith(".")]
+
+
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
+def place(request, tmp_path):
+    if request.param == "local":
+        return Place(absolute_uri(str(tmp_path / "crashed")), Storage())
+    request.getfixturevalue("s3")
+    return Place(f"s3://results/crash/{tmp_path.name}", Storage())
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, checkpoint):
+    """A job of many small parts, run once without disturbance."""
+    job = TinyJob.make(tmp_path_factory.mktemp("crash") / "job", checkpoint, images=IMAGES)
+    job.spec["part_images"] = 2
+    assert command.run("run", job.write_spec()).returncode == 0
+    return job
+
+
+def test_after_a_kill_the_same_command_does_the_rest_and_the_tables_are_the_same(job, place):
+    undisturbed = Place(absolute_uri(str(job.root / "output")), Storage())
+    job.spec["output"] = place.uri
+    spec = job.write_spec()
+
+    process = command.start("run", spec)
+    deadline = time.monotonic() + _TIMEOUT_S
+    while len(place.parts()) < 3:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    killed = command.kill_tree(process)
+    left = place.parts()
+    again = command.run("run", spec)
+
+    assert killed > 3, "driver, Ray's own processes and workers"
+    assert 3 <= len(left) < IMAGES // 2
+    assert again.returncode == 0, again.stderr
+    assert f"{2 * len(left)} images in {len(left)} parts are committed already" in again.stderr
+    finished = place.parts()
+    assert {name: finished[name] for name in left} == left
+    assert finished == undisturbed.parts()
+    assert place.summary() == undisturbed.summary()
