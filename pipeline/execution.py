@@ -1,7 +1,5 @@
 """The run on Ray: read → segment → commit as stages of one streaming dataset."""
 
-import contextlib
-import logging
 import math
 import os
 import warnings
@@ -14,6 +12,7 @@ from pipeline.commit import Committer
 from pipeline.job import Job
 from pipeline.output import Output
 from pipeline.plan import Shard
+from pipeline.ray_session import running_ray
 from pipeline.reader import Reader, work_item
 from pipeline.receipt import Receipt
 from pipeline.segmenter import Segmenter
@@ -58,11 +57,10 @@ def execute(
     A part that fails is tried again a bounded number of times, then left out: compare the plan
     with a listing afterwards, never with the receipts.
     """
-    with _ray():
+    with running_ray(retries=_RETRIES):
         # Ray takes more than a second to import: only now is it sure that there is work for it.
         import ray.data  # noqa: PLC0415
 
-        _configure_ray_data()
         # Retry counts have no other way in yet; Ray is pinned below the version that drops this.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         pool = plan_pool(job)
@@ -89,7 +87,10 @@ def execute(
                     max_size=pool.actors.max,
                     max_tasks_in_flight_per_actor=2,
                 ),
-                max_task_retries=_RETRIES,  # Ray's default is to try for ever
+                # Ray's default is to retry for ever. Restarts of the actor stay unbounded, as is
+                # Ray's default: with the last one used up the run would wait for ever (measured),
+                # and bounded retries bound them as well.
+                max_task_retries=_RETRIES,
             )
             .map_batches(
                 Committer(output),
@@ -101,41 +102,3 @@ def execute(
         tables = stages.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
         for table in tables:
             yield from Receipt.from_table(table)
-
-
-@contextlib.contextmanager
-def _ray() -> Iterator[None]:
-    """Run within the process's Ray if it has one, else within one of this run's own."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Each actor pool otherwise prints an error about restarts (ray#53727) that is none here.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    import ray  # noqa: PLC0415 - as above
-
-    if ray.is_initialized():
-        yield
-        return
-    # "local", or Ray would join whatever cluster RAY_ADDRESS or the machine happens to offer.
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _configure_ray_data() -> None:
-    from ray.data import DataContext  # noqa: PLC0415 - as above
-
-    context = DataContext.get_current()
-    context.target_max_block_size = 1  # a block per row, so that parts move on one by one
-    context.enable_progress_bars = False  # the run reports its own progress, in images
-    context.print_on_execution_start = False
-    context.retried_map_errors = True
-    context.max_map_retries = _RETRIES
-    context.actor_task_retry_on_errors = True
-    context.max_errored_blocks = -1  # one broken part does not end the others
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
