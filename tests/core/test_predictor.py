@@ -132,3 +132,19 @@ def test_wrong_settings_are_refused(model, arguments, message):
 def test_wrong_images_are_refused(model, images, message):
     with pytest.raises(ValueError, match=message):
         MultiScalePredictor(model).predict(images)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_cpus_labels_in_float32_and_the_same_bytes_twice(model):
+    images = [random_image(96, 128, seed) for seed in range(4)]
+    scales = (0.6, 1.0, 1.2)
+
+    on_cpu = MultiScalePredictor(model, scales).predict(images)
+    on_gpu = MultiScalePredictor(model, scales, device="cuda").predict(images)
+    again = MultiScalePredictor(model, scales, device="cuda").predict(images)
+
+    for cpu, gpu, second in zip(on_cpu, on_gpu, again, strict=True):
+        assert (cpu.labels == gpu.labels).mean() >= 0.9999
+        assert gpu.labels.tobytes() == second.labels.tobytes()
+        assert gpu.confidence.tobytes() == second.confidence.tobytes()
