@@ -31,18 +31,19 @@ class ProgressDisplay:
     def __init__(self) -> None:
         self.started = False
         self._console = Console(stderr=True)
-        self._done = self._total = self._failed = self._done_before = 0
-        self._start = self._last_line = time.monotonic()
+        self._done = self._total = self._failed = 0
+        self._first: tuple[float, int] | None = None  # when the first part came, what was done then
+        self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("segmenting"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("images · {task.fields[speed]:.1f} images/s · {task.fields[failed]} failed"),
+            TextColumn("images · {task.fields[state]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, visible=False, speed=0.0, failed=0)
+        self._task = self._bar.add_task("", total=None, visible=False, state="starting")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -67,32 +68,40 @@ class ProgressDisplay:
             )
             self._line(f"{dataset.name}: {dataset.images} images in {dataset.parts} parts{done}")
         self._total = sum(dataset.images for dataset in datasets)
-        self._done = self._done_before = sum(dataset.committed_images for dataset in datasets)
-        self._start = self._last_line = time.monotonic()
+        self._done = sum(dataset.committed_images for dataset in datasets)
+        self._last_line = time.monotonic()
         self.started = True
         if self._done < self._total:
             self._bar.update(self._task, total=self._total, completed=self._done, visible=True)
 
     def committed(self, receipt: Receipt) -> None:
         """Count a part's images."""
+        now = time.monotonic()
         self._done += receipt.part.images
         self._failed += sum(receipt.failed.values())
-        self._bar.update(
-            self._task, completed=self._done, speed=self._images_per_s(), failed=self._failed
-        )
-        now = time.monotonic()
-        if self._bar.disable and (
-            now - self._last_line >= _LINE_INTERVAL_S or self._done >= self._total
-        ):
+        self._first = self._first or (now, self._done)
+        state = f"{self._speed(now)}{self._failed} failed"
+        self._bar.update(self._task, completed=self._done, state=state)
+        due = now - self._last_line >= _LINE_INTERVAL_S or self._done >= self._total
+        if self._bar.disable and due:
             self._last_line = now
-            left_s = (self._total - self._done) / max(self._images_per_s(), 1e-9)
-            self._line(
-                f"{self._done}/{self._total} images, {self._images_per_s():.1f} images/s, "
-                f"{self._failed} failed, {left_s:.0f} s left"
-            )
+            self._line(f"{self._done}/{self._total} images, {state}{self._time_left(now)}")
 
-    def _images_per_s(self) -> float:
-        return (self._done - self._done_before) / max(time.monotonic() - self._start, 1e-9)
+    def _images_per_s(self, now: float) -> float:
+        """Return the speed since the first part came: what starting took says nothing of it."""
+        if self._first is None or now <= self._first[0]:
+            return 0.0
+        return (self._done - self._first[1]) / (now - self._first[0])
+
+    def _speed(self, now: float) -> str:
+        images_per_s = self._images_per_s(now)
+        return f"{images_per_s:.1f} images/s, " if images_per_s else ""
+
+    def _time_left(self, now: float) -> str:
+        images_per_s = self._images_per_s(now)
+        if not images_per_s:
+            return ""
+        return f", {(self._total - self._done) / images_per_s:.0f} s left"
 
     def _line(self, text: str) -> None:
         if self._bar.disable:

@@ -1,6 +1,7 @@
-"""SIGKILL to a whole run: what is committed stays, the same command does the rest."""
+"""Runs killed or interrupted: what is committed stays, the same command does the rest."""
 
 import json
+import signal
 import time
 from dataclasses import dataclass
 
@@ -58,17 +59,41 @@ def job(tmp_path_factory, checkpoint):
     return job
 
 
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+def test_interrupted_a_run_ends_with_130_and_says_that_it_can_go_on(job, place):
+    job.spec["output"] = f"{place.uri}-interrupted"
+    place.uri = job.spec["output"]
+    spec = job.write_spec()
+
+    process = command.start("run", spec)
+    wait_for_parts(place, 2, process)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=_TIMEOUT_S)
+    again = command.run("run", spec)
+
+    assert process.returncode == 130
+    assert "the same command goes on where this one stopped" in stderr
+    assert "Traceback" not in stderr
+    assert again.returncode == 0, again.stderr
+    assert "committed already" in again.stderr
+    assert len(place.parts()) == IMAGES // 2
+
+
+def wait_for_parts(place, count, process):
+    deadline = time.monotonic() + _TIMEOUT_S
+    while len(place.parts()) < count:
+        assert process.poll() is None, "the run ended before it could be disturbed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_after_a_kill_the_same_command_does_the_rest_and_the_tables_are_the_same(job, place):
     undisturbed = Place(absolute_uri(str(job.root / "output")), Storage())
     job.spec["output"] = place.uri
     spec = job.write_spec()
 
     process = command.start("run", spec)
-    deadline = time.monotonic() + _TIMEOUT_S
-    while len(place.parts()) < 3:
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for_parts(place, 3, process)
     killed = command.kill_tree(process)
     left = place.parts()
     again = command.run("run", spec)
