@@ -136,7 +136,7 @@ def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
 
 def _show(report: "RunReport", *, as_json: bool) -> None:
     from jobs.tables import report_table
-    from pipeline.storage import join, shown
+    from pipeline.uris import join, shown
 
     if as_json:
         _print_json(report.to_json())

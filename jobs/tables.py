@@ -7,7 +7,7 @@ from rich.table import Table
 
 from pipeline import RunReport
 from pipeline.progress import DatasetProgress
-from pipeline.storage import shown
+from pipeline.uris import shown
 
 
 def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Table:

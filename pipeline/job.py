@@ -12,7 +12,8 @@ import torch
 from pipeline.errors import OutputError, SpecError
 from pipeline.mask_table import TABLE_VERSION
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage, shown
+from pipeline.storage import Storage
+from pipeline.uris import shown
 from refinenet_core import (
     CheckpointReport,
     RefineNet,

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pipeline.errors import OutputError, StorageError
 from pipeline.job import Job, differences, parse_job, render_job
 from pipeline.plan import DatasetPlan, Part, Shard
-from pipeline.storage import Storage, join, shown
+from pipeline.storage import Storage
+from pipeline.uris import join, shown
 
 
 class Output:

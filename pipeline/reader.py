@@ -12,7 +12,8 @@ from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import StorageError
 from pipeline.output import Output
 from pipeline.plan import Part, Shard
-from pipeline.storage import Storage, shown
+from pipeline.storage import Storage
+from pipeline.uris import shown
 
 _THREADS = 16  # requests in flight: an object store answers one in some 10 to 50 ms
 

@@ -2,10 +2,8 @@
 
 import io
 import json
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,38 +11,17 @@ import pyarrow.parquet as pq
 
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
-from pipeline.progress import Observer
-from pipeline.receipt import Receipt, StageSeconds
 from pipeline.spec import JobSpec
-from pipeline.storage import join
 from pipeline.summary import (
     SUMMARY_COLUMNS,
     SUMMARY_SCHEMA,
     DatasetSummary,
     summarize_dataset,
 )
+from pipeline.timings import RunTimings
+from pipeline.uris import join
 
 SUMMARY_VERSION = 1
-
-
-@dataclass(frozen=True)
-class RunTimings:
-    """What this run did and took.
-
-    Attributes:
-        images: Images that this run committed, by dataset.
-        wall_s: Seconds from the start of Ray to the last commit.
-        stage_s: Seconds of each stage, added up over workers.
-    """
-
-    images: Mapping[str, int] = field(default_factory=dict)
-    wall_s: float = 0.0
-    stage_s: StageSeconds = field(default_factory=StageSeconds)
-
-    @property
-    def images_per_s(self) -> float:
-        """Images that this run committed per second of `wall_s`."""
-        return sum(self.images.values()) / self.wall_s if self.wall_s else 0.0
 
 
 @dataclass(frozen=True)
@@ -138,18 +115,6 @@ def write_report(report: RunReport, output: Output) -> None:
     """Write `summary.parquet` and `summary.json`."""
     output.storage.write(join(output.uri, "summary.parquet"), report.parquet_bytes())
     output.storage.write(join(output.uri, "summary.json"), report.json_bytes())
-
-
-def time_run(receipts: Iterable[Receipt], observer: Observer) -> RunTimings:
-    """Drain a run's receipts, telling the observer of each, and add up what they say."""
-    start = time.perf_counter()
-    images: Counter[str] = Counter()
-    stage_s = StageSeconds()
-    for receipt in receipts:
-        images[receipt.part.dataset] += receipt.part.images
-        stage_s += receipt.seconds
-        observer.committed(receipt)
-    return RunTimings(dict(images), time.perf_counter() - start, stage_s)
 
 
 def _read_parts(output: Output, dataset: str, names: Sequence[str]) -> Iterator[pa.Table]:

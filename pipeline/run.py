@@ -5,10 +5,11 @@ from pipeline.job import prepare_job
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan, plan_images
 from pipeline.progress import DatasetProgress, Observer, Silent, measure_progress
-from pipeline.report import RunReport, RunTimings, make_report, time_run, write_report
+from pipeline.report import RunReport, make_report, write_report
 from pipeline.sources import folder
 from pipeline.spec import DatasetSpec, JobSpec
 from pipeline.storage import Storage
+from pipeline.timings import RunTimings, time_run
 
 
 def run(spec: JobSpec, observer: Observer | None = None) -> RunReport:

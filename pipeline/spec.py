@@ -1,9 +1,7 @@
 """The job spec: what a user asks for, validated."""
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -20,7 +18,8 @@ from pydantic import (
 )
 
 from pipeline.errors import SpecError
-from pipeline.storage import absolute_uri, protocol_of
+from pipeline.spec_problems import describe_problems
+from pipeline.uris import absolute_uri, protocol_of
 from refinenet_core.palettes import Colour, LabelSet, label_set, voc_colours
 
 MIB = 1 << 20
@@ -197,7 +196,7 @@ class JobSpec(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise SpecError(source, _problems(error)) from error
+            raise SpecError(source, describe_problems(error, cls)) from error
 
     def limited(self, images: int) -> Self:
         """Return the job that takes the first images of each dataset, with an output of its own."""
@@ -233,65 +232,3 @@ class JobSpec(_Section):
                     f"{self.model.num_classes}; they must agree"
                 )
         return self
-
-
-def _problems(error: ValidationError) -> tuple[str, ...]:
-    """Return a line for each thing wrong; a list found "too short" for its bad items says less."""
-    found = error.errors()
-    locations = [details["loc"] for details in found]
-    lines = [
-        _problem(details)
-        for details in found
-        if not (
-            details["type"] == "too_short"
-            and any(loc[: len(details["loc"])] == details["loc"] != loc for loc in locations)
-        )
-    ]
-    return tuple(dict.fromkeys(lines))
-
-
-def _problem(details: Any) -> str:
-    """Say what is wrong with a field: its path, the fault, the value, what would be right."""
-    path = _path(details["loc"])
-    match details["type"]:
-        case "extra_forbidden":
-            name = str(details["loc"][-1])
-            known = _field_names(details["loc"])
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
-            return f"{path}: unknown field; {hint}"
-        case "missing":
-            return f"{path}: missing; this field is required"
-        case _:
-            message = details["msg"].removeprefix("Value error, ")
-            value = details["input"]
-            found = f" (found {value!r})" if isinstance(value, str | int | float) else ""
-            return f"{path}: {message}{found}" if path else message
-
-
-def _path(location: Iterable[str | int]) -> str:
-    """Write a location as `datasets[0].format`."""
-    path = ""
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
-    return path
-
-
-def _field_names(location: tuple[str | int, ...]) -> list[str]:
-    """Return the names that a section allows, found by walking down from the spec's root."""
-    section: Any = JobSpec
-    for step in location[:-1]:
-        if isinstance(step, str) and step in section.model_fields:
-            section = _section_of(section.model_fields[step].annotation)
-    return list(section.model_fields)
-
-
-def _section_of(annotation: Any) -> Any:
-    """Return the section class inside an annotation such as `tuple[DatasetSpec, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        found = _section_of(argument)
-        if found is not None:
-            return found
-    return None

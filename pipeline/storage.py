@@ -15,10 +15,10 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import StorageError
+from pipeline.uris import glob_base, has_wildcard, protocol_of, shown
 
 StorageOptions = Mapping[str, Mapping[str, Any]]
 
-_WILDCARDS: Final = "*?["
 _STALE_TEMPORARY_S: Final = 24 * 3600
 # One request per object: s3fs would otherwise ask for the size before each read.
 _DEFAULT_OPTIONS: Final[StorageOptions] = {"s3": {"max_concurrency": 1}}
@@ -178,45 +178,6 @@ class Storage:
     @cached_property
     def _filesystems(self) -> dict[str, fsspec.AbstractFileSystem]:
         return {}
-
-
-def protocol_of(uri: str) -> str:
-    """Return a URI's protocol under one name each: "s3a" is "s3", a plain path "file"."""
-    protocol = uri.split("://", 1)[0] if "://" in uri else "file"
-    return {"s3a": "s3", "local": "file", "gcs": "gs"}.get(protocol, protocol)
-
-
-def absolute_uri(location: str) -> str:
-    """Return a location as a URI that means the same on every worker: plain paths become file://.
-
-    Paths are not percent-encoded: a URI is the protocol and the name, as the storage has it.
-    """
-    if "://" in location:
-        return location.rstrip("/")
-    return f"file://{Path(location).expanduser().absolute()}"
-
-
-def shown(uri: str) -> str:
-    """Return a URI as people type it: local files as plain paths."""
-    return uri.removeprefix("file://")
-
-
-def join(uri: str, *names: str) -> str:
-    """Return the URI of something below another."""
-    return "/".join((uri.rstrip("/"), *names))
-
-
-def has_wildcard(pattern: str) -> bool:
-    """Say whether a pattern is a glob."""
-    return any(character in pattern for character in _WILDCARDS)
-
-
-def glob_base(pattern: str) -> str:
-    """Return the folder that everything matching a glob lies below; a folder is its own."""
-    if not has_wildcard(pattern):
-        return pattern.rstrip("/")
-    first = min(pattern.index(character) for character in _WILDCARDS if character in pattern)
-    return pattern[:first].rpartition("/")[0]
 
 
 def _listing_options(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 from pipeline.errors import PlanError
 from pipeline.plan import PlannedImage
 from pipeline.spec import DatasetSpec
-from pipeline.storage import Storage, StoredObject, glob_base, shown
+from pipeline.storage import Storage, StoredObject
+from pipeline.uris import glob_base, shown
 
 _PLACEHOLDERS = ("{relpath}", "{stem}")
 

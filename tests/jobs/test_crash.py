@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import command
-from pipeline.storage import Storage, absolute_uri
+from pipeline.storage import Storage
+from pipeline.uris import absolute_uri
 from tiny_job import TinyJob
 
 pytestmark = pytest.mark.ray

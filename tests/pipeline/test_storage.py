@@ -8,7 +8,8 @@ import time
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.storage import Storage, absolute_uri, glob_base
+from pipeline.storage import Storage
+from pipeline.uris import absolute_uri
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
@@ -155,15 +156,3 @@ def test_only_temporaries_older_than_a_day_are_swept(tmp_path):
     Storage().sweep_temporaries(absolute_uri(str(tmp_path)))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.2.tmp", "a.parquet"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "base"),
-    [
-        ("s3://bucket/a/*.png", "s3://bucket/a"),
-        ("s3://bucket/a/b-[0-9]/*.png", "s3://bucket/a"),
-        ("file:///data/images/", "file:///data/images"),
-    ],
-)
-def test_a_globs_base_is_the_folder_before_its_first_wildcard(pattern, base):
-    assert glob_base(pattern) == base

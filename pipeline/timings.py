@@ -1,0 +1,41 @@
+"""Timings: what a run did and how long it took, added up from receipts."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.progress import Observer
+from pipeline.receipt import Receipt, StageSeconds
+
+
+@dataclass(frozen=True)
+class RunTimings:
+    """What this run did and took.
+
+    Attributes:
+        images: Images that this run committed, by dataset.
+        wall_s: Seconds from the start of Ray to the last commit.
+        stage_s: Seconds of each stage, added up over workers.
+    """
+
+    images: Mapping[str, int] = field(default_factory=dict)
+    wall_s: float = 0.0
+    stage_s: StageSeconds = field(default_factory=StageSeconds)
+
+    @property
+    def images_per_s(self) -> float:
+        """Images that this run committed per second of `wall_s`."""
+        return sum(self.images.values()) / self.wall_s if self.wall_s else 0.0
+
+
+def time_run(receipts: Iterable[Receipt], observer: Observer) -> RunTimings:
+    """Drain a run's receipts, telling the observer of each, and add up what they say."""
+    start = time.perf_counter()
+    images: Counter[str] = Counter()
+    stage_s = StageSeconds()
+    for receipt in receipts:
+        images[receipt.part.dataset] += receipt.part.images
+        stage_s += receipt.seconds
+        observer.committed(receipt)
+    return RunTimings(dict(images), time.perf_counter() - start, stage_s)
