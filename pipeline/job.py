@@ -25,7 +25,7 @@ from refinenet_core import (
 
 AVERAGING_RULE = "softmax-stride4-bilinear-mean/1"  # changes with anything that changes a label
 JOB_VERSION = 1
-_LIBRARIES = ("refinenet-batch", "torch", "ray", "pyarrow", "pillow", "numpy")
+_LIBRARIES = ("refinenet-batch", "torch", "torchvision", "ray", "pyarrow", "pillow", "numpy")
 
 Fingerprint = Mapping[str, Any]
 

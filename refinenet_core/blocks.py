@@ -1,118 +1,167 @@
-"""The blocks that a RefineNet decoder is built from, and the convolution of its encoders."""
+"""The blocks of a RefineNet decoder, as sections 3.2 and 3.3 of its paper name them."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """Make the 1x1 convolution without bias of which Light-Weight RefineNet's decoder consists."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+@dataclass(frozen=True)
+class BlockStyle:
+    """What the blocks of one decoder have in common.
 
-
-class ConvNormActivation(nn.Sequential):
-    """Convolution without bias, batch normalisation and, unless linear, ReLU6 (MobileNetV2)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: int = 1,
-        stride: int = 1,
-        groups: int = 1,
-        linear: bool = False,
-    ) -> None:
-        layers: OrderedDict[str, nn.Module] = OrderedDict(
-            conv=nn.Conv2d(
-                in_channels,
-                out_channels,
-                kernel_size,
-                stride=stride,
-                padding=kernel_size // 2,
-                groups=groups,
-                bias=False,
-            ),
-            norm=nn.BatchNorm2d(out_channels),
-        )
-        if not linear:
-            layers["activation"] = nn.ReLU6(inplace=True)
-        super().__init__(layers)
-
-
-class InvertedResidual(nn.Module):
-    """Expand 1x1, filter depthwise 3x3, project 1x1 (MobileNetV2, section 3.3).
-
-    The expanding convolution is there for `expansion=1` as well: the published RefineNet weights
-    have one.
+    Attributes:
+        kernel_size: Of every convolution: 3 in RefineNet, 1 in Light-Weight RefineNet.
+        adaptation_units: Residual conv units on each path into a block (2 in RefineNet).
+        output_units: Residual conv units on a block's output (3 in RefineNet).
+        fusion_convs: Whether each path has a convolution of its own before the sum.
+        poolings: Poolings of each chain: 2 by default in the paper, 4 for its best results.
+        improved_pooling: Convolve before pooling rather than after (the paper's figure 4, as the
+            authors' later models have it).
+        depthwise_pooling: Whether the chain's convolutions are depthwise (Multi-Task RefineNet).
+        activation: "relu", or "relu6" with MobileNetV2.
+        align_corners: How the coarser path is upsampled.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int, expansion: int) -> None:
-        super().__init__()
-        hidden = in_channels * expansion
-        self.expand = ConvNormActivation(in_channels, hidden)
-        self.depthwise = ConvNormActivation(
-            hidden, hidden, kernel_size=3, stride=stride, groups=hidden
-        )
-        self.project = ConvNormActivation(hidden, out_channels, linear=True)
-        self.residual = stride == 1 and in_channels == out_channels
+    kernel_size: int = 3
+    adaptation_units: int = 2
+    output_units: int = 3
+    fusion_convs: bool = True
+    poolings: int = 4
+    improved_pooling: bool = False
+    depthwise_pooling: bool = False
+    activation: str = "relu"
+    align_corners: bool = True
 
-    def forward(self, features_BCHW: Tensor) -> Tensor:
-        """Return features (B, out_channels, ceil(H / stride), ceil(W / stride))."""
-        out: Tensor = self.project(self.depthwise(self.expand(features_BCHW)))
-        return features_BCHW + out if self.residual else out
+    def conv(self, in_channels: int, out_channels: int, *, groups: int = 1) -> nn.Conv2d:
+        """Make a convolution without bias that keeps the size."""
+        return nn.Conv2d(
+            in_channels,
+            out_channels,
+            self.kernel_size,
+            padding=self.kernel_size // 2,
+            groups=groups,
+            bias=False,
+        )
+
+
+class ResidualConvUnit(nn.Module):
+    """Add to the input what two convolutions make of it (RefineNet, 3.2 and figure 3b).
+
+    The shortcut carries the input before its ReLU; the first convolution alone has a bias.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return the refined map; the shape stays."""
+        hidden = self.conv1(functional.relu(x_BCHW))
+        return x_BCHW + self.conv2(functional.relu(hidden))  # type: ignore[no-any-return]
 
 
 class MultiResolutionFusion(nn.Module):
-    """Bring features to one width, the coarser path to the finer size, and sum (RefineNet, 3.2).
+    """Bring all paths to one width and to the finest size, and sum (RefineNet, 3.2, figure 3c).
 
     Args:
-        in_channels: Channels of each feature of this resolution.
-        channels: Channels of the sum.
-        coarse_channels: Channels of the coarser block's output; 0 where there is none.
+        convs: What each path goes through first: a convolution, or nothing (`nn.Identity`).
+        align_corners: How coarser paths are upsampled.
     """
 
-    def __init__(
-        self, in_channels: Sequence[int], channels: int, *, coarse_channels: int = 0
-    ) -> None:
+    def __init__(self, convs: Sequence[nn.Module], *, align_corners: bool) -> None:
         super().__init__()
-        self.reductions = nn.ModuleList(conv1x1(count, channels) for count in in_channels)
-        self.coarse = conv1x1(coarse_channels, channels) if coarse_channels else None
+        self.convs = nn.ModuleList(convs)
+        self.align_corners = align_corners
 
-    def forward(self, features: Sequence[Tensor], coarse_BCHW: Tensor | None = None) -> Tensor:
-        """Return the sum, shape (B, channels, H, W) with H and W of the first feature."""
-        paths = [reduce(feature) for reduce, feature in zip(self.reductions, features, strict=True)]
-        if self.coarse is not None and coarse_BCHW is not None:
-            paths.append(
-                functional.interpolate(
-                    self.coarse(coarse_BCHW),
-                    size=paths[0].shape[-2:],
-                    mode="bilinear",
-                    align_corners=True,
-                )
-            )
-        fused: Tensor = paths[0]
-        for path in paths[1:]:
-            fused = fused + path
+    def forward(self, paths: Sequence[Tensor]) -> Tensor:
+        """Return the sum, shape (B, channels, H, W) of the finest path, which comes first."""
+        adapted = [conv(path) for conv, path in zip(self.convs, paths, strict=True)]
+        fused: Tensor = adapted[0]
+        for path in adapted[1:]:
+            fused = fused + self._upsample(path, fused)
         return fused
+
+    def _upsample(self, coarse_BCHW: Tensor, fine_BCHW: Tensor) -> Tensor:
+        size = fine_BCHW.shape[-2:]
+        if coarse_BCHW.shape[-2:] == size:
+            return coarse_BCHW
+        return functional.interpolate(
+            coarse_BCHW, size=size, mode="bilinear", align_corners=self.align_corners
+        )
 
 
 class ChainedResidualPooling(nn.Module):
-    """Add ever wider poolings of the input to it, each through a learnt weight (RefineNet, 3.2).
+    """Add ever wider poolings of the input to it, each weighted (RefineNet, 3.2, figure 3d).
 
     The caller has applied the ReLU that opens the chain: the published code does so after fusing.
     """
 
-    def __init__(self, channels: int, *, poolings: int = 4) -> None:
+    def __init__(self, channels: int, style: BlockStyle) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(conv1x1(channels, channels) for _ in range(poolings))
+        groups = channels if style.depthwise_pooling else 1
+        self.convs = nn.ModuleList(
+            style.conv(channels, channels, groups=groups) for _ in range(style.poolings)
+        )
+        self.improved = style.improved_pooling
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the refined map; the shape stays."""
         top = x_BCHW
         for conv in self.convs:
-            top = conv(functional.max_pool2d(top, kernel_size=5, stride=1, padding=2))
+            top = _pool(conv(top)) if self.improved else conv(_pool(top))
             x_BCHW = x_BCHW + top
         return x_BCHW
+
+
+class RefineNetBlock(nn.Module):
+    """Adapt each path, fuse, pool in a chain, refine the output (RefineNet, 3.2, figure 3a).
+
+    Args:
+        in_channels: Channels of each feature that enters, finest first.
+        channels: Channels inside the block and of its output.
+        coarse_channels: Channels of the coarser block's output; 0 where there is none.
+        style: What all blocks of the decoder share.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], channels: int, *, coarse_channels: int, style: BlockStyle
+    ) -> None:
+        super().__init__()
+        self.reductions = nn.ModuleList(style.conv(count, channels) for count in in_channels)
+        self.adaptations = nn.ModuleList(
+            nn.Sequential(*(ResidualConvUnit(channels) for _ in range(style.adaptation_units)))
+            for _ in in_channels
+        )
+        alone = len(in_channels) == 1 and not coarse_channels
+        convs: list[nn.Module] = [
+            style.conv(channels, channels) if style.fusion_convs and not alone else nn.Identity()
+            for _ in in_channels
+        ]
+        if coarse_channels:
+            convs.append(style.conv(coarse_channels, channels))
+        self.fusion = MultiResolutionFusion(convs, align_corners=style.align_corners)
+        self.activation = nn.ReLU6() if style.activation == "relu6" else nn.ReLU()
+        self.pooling = ChainedResidualPooling(channels, style)
+        self.output = nn.Sequential(
+            *(ResidualConvUnit(channels) for _ in range(style.output_units))
+        )
+
+    def forward(self, features: Sequence[Tensor], coarse_BCHW: Tensor | None) -> Tensor:
+        """Return the refined map (B, channels, H, W) at the resolution of the first feature."""
+        paths = [
+            adapt(reduce(feature))
+            for reduce, adapt, feature in zip(
+                self.reductions, self.adaptations, features, strict=True
+            )
+        ]
+        if coarse_BCHW is not None:
+            paths.append(coarse_BCHW)
+        out: Tensor = self.output(self.pooling(self.activation(self.fusion(paths))))
+        return out
+
+
+def _pool(x_BCHW: Tensor) -> Tensor:
+    return functional.max_pool2d(x_BCHW, kernel_size=5, stride=1, padding=2)

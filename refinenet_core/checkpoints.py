@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from refinenet_core.errors import CheckpointError
 from refinenet_core.models import RefineNet
-from refinenet_core.published_names import identify_model, published_modules
+from refinenet_core.published_names import (
+    identify_model,
+    is_other_branch,
+    published_modules,
+)
 
 _NESTS = ("model", "state_dict", "segmenter", "weights")  # keys under which files nest the weights
 _COUNTER = "num_batches_tracked"  # absent from files of PyTorch before 0.4.1, unused in inference
@@ -71,7 +75,10 @@ def load_checkpoint(
 
 def published_state_dict(model: RefineNet) -> dict[str, Tensor]:
     """Return a model's state dict under the published parameter names."""
-    published = {ours: theirs for theirs, ours in published_modules(model.name).items()}
+    published = {
+        ours: theirs
+        for theirs, ours in published_modules(model.name, poolings=model.decoder.poolings).items()
+    }
     result = {}
     for key, tensor in model.state_dict().items():
         module, _, leaf = key.rpartition(".")
@@ -114,13 +121,16 @@ def _find_state_dict(content: object, source: str) -> dict[str, Tensor]:
 
 def _rename(weights: Mapping[str, Tensor], model: RefineNet, source: str) -> dict[str, Tensor]:
     """Translate published names to ours; refuse a file with names missing or left over."""
-    modules = published_modules(model.name)
+    modules = published_modules(model.name, poolings=model.decoder.poolings)
     published = {
         f"{theirs}.{leaf}": f"{ours}.{leaf}"
         for theirs, ours in modules.items()
         for leaf in _leaves(model.get_submodule(ours))
     }
     missing = [name for name in published if name not in weights and not name.endswith(_COUNTER)]
+    weights = {
+        name: tensor for name, tensor in weights.items() if not is_other_branch(model.name, name)
+    }
     surplus = [name for name in weights if name not in published]
     if missing or surplus:
         found = identify_model(weights)

@@ -1,37 +1,23 @@
-"""The decoders: a cascade of RefineNet blocks from the coarsest feature to the finest."""
+"""The decoder: RefineNet blocks in a cascade, from the coarsest feature to the finest."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from refinenet_core.blocks import ChainedResidualPooling, MultiResolutionFusion
-
-
-class RefineNetBlock(nn.Module):
-    """Fuse, activate, pool: a Light-Weight RefineNet block (Light-Weight RefineNet, figure 2)."""
-
-    def __init__(
-        self, in_channels: Sequence[int], channels: int, *, coarse_channels: int, poolings: int
-    ) -> None:
-        super().__init__()
-        self.fusion = MultiResolutionFusion(in_channels, channels, coarse_channels=coarse_channels)
-        self.activation = nn.ReLU6()
-        self.pooling = ChainedResidualPooling(channels, poolings=poolings)
-
-    def forward(self, features: Sequence[Tensor], coarse_BCHW: Tensor | None) -> Tensor:
-        """Return the refined map (B, channels, H, W) at the resolution of the features."""
-        out: Tensor = self.pooling(self.activation(self.fusion(features, coarse_BCHW)))
-        return out
+from refinenet_core.blocks import BlockStyle, RefineNetBlock
 
 
 class Cascade(nn.Module):
-    """RefineNet blocks in a row, each one refining the output of the coarser one before it.
+    """RefineNet blocks in a row, each refining the output of the coarser one (RefineNet, 3.1).
+
+    One cascade serves the full and the light-weight networks, and every encoder.
 
     Args:
         encoder_channels: Channels of the encoder's features.
-        inputs: For each block, coarsest first, the indices of the features that enter it.
-        channels: Channels of every block.
-        poolings: Poolings of each chain.
+        inputs: For each block, coarsest first, the indices of the features that enter it, the
+            finest of them first.
+        channels: Channels of each block.
+        styles: What each block is like.
     """
 
     def __init__(
@@ -39,20 +25,23 @@ class Cascade(nn.Module):
         encoder_channels: Sequence[int],
         inputs: Sequence[Sequence[int]],
         *,
-        channels: int = 256,
-        poolings: int = 4,
+        channels: Sequence[int],
+        styles: Sequence[BlockStyle],
     ) -> None:
         super().__init__()
         self.inputs = tuple(tuple(indices) for indices in inputs)
-        self.channels = channels
+        self.channels = channels[-1]
+        self.poolings = styles[-1].poolings
         self.blocks = nn.ModuleList(
             RefineNetBlock(
                 [encoder_channels[index] for index in indices],
-                channels,
-                coarse_channels=channels if position else 0,
-                poolings=poolings,
+                width,
+                coarse_channels=coarse,
+                style=style,
             )
-            for position, indices in enumerate(self.inputs)
+            for indices, width, coarse, style in zip(
+                self.inputs, channels, (0, *channels[:-1]), styles, strict=True
+            )
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

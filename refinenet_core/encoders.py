@@ -1,8 +1,9 @@
 """The encoders: networks that turn an image into features of falling resolution."""
 
-from torch import Tensor, nn
+from collections import OrderedDict
 
-from refinenet_core.blocks import ConvNormActivation, InvertedResidual
+import torchvision
+from torch import Tensor, nn
 
 # MobileNetV2, table 2, without its first and last rows: expansion, channels, blocks, stride.
 _MOBILENET_V2_STAGES = (
@@ -58,3 +59,104 @@ class MobileNetV2Encoder(nn.Module):
             x = stage(x)
             features.append(x)
         return features[1:]
+
+
+class ResNetEncoder(nn.Module):
+    """ResNet-50, -101 or -152 (He et al., CVPR 2016) without its classifier.
+
+    The modules are torchvision's, stride on the 3x3 convolution, under torchvision's names: its
+    ImageNet weights load by name.
+
+    Args:
+        depth: 50, 101 or 152.
+    """
+
+    channels = (256, 512, 1024, 2048)
+    """Channels of each feature that `forward` returns."""
+    strides = (4, 8, 16, 32)
+    """Stride of each feature that `forward` returns."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        resnet = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+        self.conv1, self.bn1, self.relu, self.maxpool = (
+            resnet.conv1,
+            resnet.bn1,
+            resnet.relu,
+            resnet.maxpool,
+        )
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            resnet.layer1,
+            resnet.layer2,
+            resnet.layer3,
+            resnet.layer4,
+        )
+
+    def forward(self, images_BCHW: Tensor) -> list[Tensor]:
+        """Return the features of the four layers, finest first.
+
+        Args:
+            images_BCHW: Normalised images, shape (B, 3, H, W).
+
+        Returns:
+            Four tensors (B, channels[i], ceil(H / strides[i]), ceil(W / strides[i])).
+        """
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images_BCHW))))
+        features = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            features.append(x)
+        return features
+
+
+class ConvNormActivation(nn.Sequential):
+    """Convolution without bias, batch normalisation and, unless linear, ReLU6 (MobileNetV2)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        linear: bool = False,
+    ) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict(
+            conv=nn.Conv2d(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride=stride,
+                padding=kernel_size // 2,
+                groups=groups,
+                bias=False,
+            ),
+            norm=nn.BatchNorm2d(out_channels),
+        )
+        if not linear:
+            layers["activation"] = nn.ReLU6(inplace=True)
+        super().__init__(layers)
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1x1, filter depthwise 3x3, project 1x1 (MobileNetV2, section 3.3).
+
+    The expanding convolution is there for `expansion=1` as well: the published RefineNet weights
+    have one.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = in_channels * expansion
+        self.expand = ConvNormActivation(in_channels, hidden)
+        self.depthwise = ConvNormActivation(
+            hidden, hidden, kernel_size=3, stride=stride, groups=hidden
+        )
+        self.project = ConvNormActivation(hidden, out_channels, linear=True)
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """Return features (B, out_channels, ceil(H / stride), ceil(W / stride))."""
+        out: Tensor = self.project(self.depthwise(self.expand(features_BCHW)))
+        return features_BCHW + out if self.residual else out

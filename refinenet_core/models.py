@@ -1,11 +1,17 @@
 """The networks by name: encoder, decoder, head."""
 
-from collections.abc import Callable
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 
+from refinenet_core.blocks import BlockStyle
 from refinenet_core.decoders import Cascade
-from refinenet_core.encoders import MobileNetV2Encoder
+from refinenet_core.encoders import MobileNetV2Encoder, ResNetEncoder
 
 
 class RefineNet(nn.Module):
@@ -16,40 +22,75 @@ class RefineNet(nn.Module):
         encoder: Module that returns features, finest first.
         decoder: Cascade that refines them to one map.
         num_classes: Number of classes, C.
+        pre_head: What comes between decoder and head; nothing by default.
+        dropped_features: Indices of the features that dropout acts on while training.
     """
 
-    def __init__(self, name: str, encoder: nn.Module, decoder: Cascade, num_classes: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        encoder: nn.Module,
+        decoder: Cascade,
+        num_classes: int,
+        *,
+        pre_head: nn.Module | None = None,
+        dropped_features: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.name = name
         self.encoder = encoder
         self.decoder = decoder
+        self.dropout = nn.Dropout(0.5 if dropped_features else 0.0)
+        self.pre_head = pre_head or nn.Identity()
         self.head = nn.Conv2d(decoder.channels, num_classes, kernel_size=3, padding=1)
         self.num_classes = num_classes
+        self.dropped_features = frozenset(dropped_features)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return logits, shape (B, C, ceil(H/4), ceil(W/4)), of normalised images (B, 3, H, W)."""
-        logits_BCHW: Tensor = self.head(self.decoder(self.encoder(images_BCHW)))
+        features = [
+            self.dropout(feature) if index in self.dropped_features else feature
+            for index, feature in enumerate(self.encoder(images_BCHW))
+        ]
+        logits_BCHW: Tensor = self.head(self.pre_head(self.dropout(self.decoder(features))))
         return logits_BCHW
 
 
-def build_model(name: str, num_classes: int = 21) -> RefineNet:
+def build_model(
+    name: str,
+    num_classes: int = 21,
+    *,
+    poolings: int = 4,
+    improved_pooling: bool = False,
+    device: str | None = None,
+) -> RefineNet:
     """Build a network with random weights.
 
     Args:
         name: One of `list_models()`.
         num_classes: Number of classes, 1 to 255 (label maps are uint8 and 255 stays free).
+        poolings: Poolings of each chained residual pooling: 4 in the published weights, 2 by
+            default in the paper.
+        improved_pooling: Convolve before pooling rather than after, as the authors' later models
+            do; the parameters are the same.
+        device: Where the parameters lie; on "meta" they take no memory until weights are loaded.
 
     Returns:
         The network, in training mode as PyTorch leaves a new module.
 
     Raises:
-        ValueError: The name is unknown, or `num_classes` is out of range.
+        ValueError: The name is unknown, or a number is out of range.
     """
     if name not in _BUILDERS:
         raise ValueError(f"unknown model {name!r}; known are: {', '.join(list_models())}")
     if not 1 <= num_classes <= 255:
         raise ValueError(f"num_classes is {num_classes}; it must lie between 1 and 255")
-    return _BUILDERS[name](num_classes)
+    if poolings < 1:
+        raise ValueError(f"poolings is {poolings}; it must be at least 1")
+    with torch.device(device) if device else contextlib.nullcontext():
+        return _BUILDERS[name](
+            name, num_classes, poolings=poolings, improved_pooling=improved_pooling
+        )
 
 
 def list_models() -> list[str]:
@@ -57,13 +98,75 @@ def list_models() -> list[str]:
     return sorted(_BUILDERS)
 
 
-def _refinenet_lw_mobilenet_v2(num_classes: int) -> RefineNet:
-    """Light-Weight RefineNet, section 3.4: six features, two for each of the two coarse blocks."""
+def _full(
+    name: str, num_classes: int, *, depth: int, poolings: int, improved_pooling: bool
+) -> RefineNet:
+    """RefineNet, 4-cascaded (its section 3.1 and figure 2c)."""
+    style = BlockStyle(poolings=poolings, improved_pooling=improved_pooling)
+    return _four_cascaded(name, num_classes, depth, style)
+
+
+def _light_weight(
+    name: str, num_classes: int, *, depth: int, poolings: int, improved_pooling: bool
+) -> RefineNet:
+    """Light-Weight RefineNet: no residual conv units, every convolution 1x1 (its section 3.2)."""
+    style = BlockStyle(
+        kernel_size=1,
+        adaptation_units=0,
+        output_units=0,
+        poolings=poolings,
+        improved_pooling=improved_pooling,
+    )
+    return _four_cascaded(name, num_classes, depth, style)
+
+
+def _four_cascaded(name: str, num_classes: int, depth: int, style: BlockStyle) -> RefineNet:
+    encoder = ResNetEncoder(depth)
+    decoder = Cascade(
+        encoder.channels,
+        inputs=((3,), (2,), (1,), (0,)),
+        channels=(512, 256, 256, 256),
+        styles=(style,) * 4,
+    )
+    return RefineNet(name, encoder, decoder, num_classes, dropped_features=(2, 3))
+
+
+def _mobilenet_v2(
+    name: str, num_classes: int, *, multitask: bool, poolings: int, improved_pooling: bool
+) -> RefineNet:
+    """Light-Weight RefineNet, section 3.4: two features for each of the two coarse blocks.
+
+    The segmentation branch of Multi-Task RefineNet (Nekrasov et al., ICRA 2019) differs in the
+    alignment of upsampling, in the chain of its last block and before the head.
+    """
+    style = BlockStyle(
+        kernel_size=1,
+        adaptation_units=0,
+        output_units=0,
+        fusion_convs=False,
+        poolings=poolings,
+        improved_pooling=improved_pooling,
+        activation="relu6",
+        align_corners=not multitask,
+    )
+    last = replace(style, depthwise_pooling=multitask)
     encoder = MobileNetV2Encoder()
-    decoder = Cascade(encoder.channels, inputs=((5, 4), (2, 3), (1,), (0,)))
-    return RefineNet("refinenet_lw_mobilenet_v2", encoder, decoder, num_classes)
+    decoder = Cascade(
+        encoder.channels,
+        inputs=((5, 4), (2, 3), (1,), (0,)),
+        channels=(256,) * 4,
+        styles=(style, style, style, last),
+    )
+    pre_head = None
+    if multitask:
+        depthwise = nn.Conv2d(256, 256, kernel_size=1, groups=256, bias=False)
+        pre_head = nn.Sequential(OrderedDict(conv=depthwise, activation=nn.ReLU6()))
+    return RefineNet(name, encoder, decoder, num_classes, pre_head=pre_head)
 
 
-_BUILDERS: dict[str, Callable[[int], RefineNet]] = {
-    "refinenet_lw_mobilenet_v2": _refinenet_lw_mobilenet_v2,
+_BUILDERS: dict[str, Callable[..., RefineNet]] = {
+    **{f"refinenet{depth}": partial(_full, depth=depth) for depth in (50, 101, 152)},
+    **{f"refinenet_lw{depth}": partial(_light_weight, depth=depth) for depth in (50, 101, 152)},
+    "refinenet_lw_mobilenet_v2": partial(_mobilenet_v2, multitask=False),
+    "refinenet_multitask_mobilenet_v2": partial(_mobilenet_v2, multitask=True),
 }

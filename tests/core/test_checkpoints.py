@@ -48,6 +48,19 @@ def test_half_precision_weights_load_into_a_float32_model(weights):
     assert torch.equal(model.head.weight, halves["segm.weight"].float())
 
 
+def test_a_multi_task_files_other_branches_are_left_out():
+    name = "refinenet_multitask_mobilenet_v2"
+    weights = published_state_dict(build_model(name, num_classes=4))
+    others = {"pre_depth.weight": torch.zeros(256, 1, 1, 1), "depth.bias": torch.zeros(1)}
+    model = build_model(name, num_classes=4)
+
+    load_checkpoint(model, file_of({**weights, **others}))
+
+    assert torch.equal(model.pre_head.conv.weight, weights["pre_segm.weight"])
+    with pytest.raises(CheckpointError, match=f"looks like {name}"):
+        load_checkpoint(build_model(MODEL, num_classes=4), file_of({**weights, **others}))
+
+
 def without(weights, name):
     return {key: value for key, value in weights.items() if key != name}
 

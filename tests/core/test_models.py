@@ -1,4 +1,4 @@
-"""The networks against the published implementations' logits and parameter counts."""
+"""The networks against the published implementations' logits, sizes and costs."""
 
 import importlib.util
 import json
@@ -6,52 +6,106 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from refinenet_core import build_model, list_models, load_checkpoint
 from refinenet_core.preprocessing import normalise
+from refinenet_core.published_names import identify_model, published_modules
 
-MODEL = "refinenet_lw_mobilenet_v2"
+PUBLISHED = ["refinenet101", "refinenet_lw50", "refinenet_lw101", "refinenet_lw_mobilenet_v2"]
+SMALL = "refinenet_lw_mobilenet_v2"
 
 
-def load_parity(shared):
+def load_parity(shared, name):
     """Return the reference's weights, image maker and logits."""
     spec = importlib.util.spec_from_file_location("weights", shared / "parity" / "weights.py")
     weights = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(weights)
-    facts = json.loads((shared / "parity" / f"{MODEL}.json").read_text())
-    return weights, facts, np.load(shared / "parity" / f"{MODEL}.npz")
+    facts = json.loads((shared / "parity" / f"{name}.json").read_text())
+    return weights, facts, np.load(shared / "parity" / f"{name}.npz")
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_logits_equal_the_published_implementations(shared, tmp_path, memory_format):
-    weights, facts, references = load_parity(shared)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_logits_equal_the_published_implementations(shared, tmp_path, name):
+    weights, facts, references = load_parity(shared, name)
     state_dict = weights.state_dict(facts["state_dict"])
     torch.save({k: torch.from_numpy(v) for k, v in state_dict.items()}, tmp_path / "w.pth")
-    model = build_model(MODEL, facts["num_classes"])
+    model = build_model(name, facts["num_classes"]).eval()
 
     load_checkpoint(model, tmp_path / "w.pth")
 
-    model.eval().to(memory_format=memory_format)
     assert len(references.files) == 2
-    for name in references.files:
-        height, width = map(int, name.removeprefix("logits_").split("x"))
-        pixels = normalise([weights.image(height, width)], torch.device("cpu"))
-        with torch.inference_mode():
-            logits = model(pixels.contiguous(memory_format=memory_format))[0].numpy()
-        expected = references[name]
-        assert logits.shape == expected.shape
-        assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        model.to(memory_format=memory_format)
+        for reference in references.files:
+            height, width = map(int, reference.removeprefix("logits_").split("x"))
+            pixels = normalise([weights.image(height, width)], torch.device("cpu"))
+            with torch.inference_mode():
+                logits = model(pixels.contiguous(memory_format=memory_format))[0].numpy()
+            expected = references[reference]
+            assert logits.shape == expected.shape
+            assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_the_parameter_count_is_the_published_one():
-    model = build_model(MODEL, num_classes=21)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_names_are_a_bijection_with_ours_and_tell_the_model(shared, name):
+    _, facts, _ = load_parity(shared, name)
+    ours = build_model(name, facts["num_classes"], device="meta").state_dict()
 
-    assert sum(parameter.numel() for parameter in model.parameters()) == 3_284_565
+    table = published_modules(name)
+    renamed = {}
+    for published, shape in facts["state_dict"].items():
+        module, _, leaf = published.rpartition(".")
+        renamed[f"{table[module]}.{leaf}"] = tuple(shape)
+
+    assert renamed == {key: tuple(tensor.shape) for key, tensor in ours.items()}
+    assert len(set(table.values())) == len(table)
+    assert len(renamed) == len(facts["state_dict"])
+    assert identify_model(facts["state_dict"]) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("refinenet50", 99.060),
+        ("refinenet101", 118.052),
+        ("refinenet152", 133.696),
+        ("refinenet_lw50", 27.358),
+        ("refinenet_lw101", 46.350),
+        ("refinenet_lw152", 61.993),
+        ("refinenet_lw_mobilenet_v2", 3.285),
+    ],
+)
+def test_parameter_counts_are_the_published_ones_to_the_thousand(name, millions):
+    model = build_model(name, num_classes=21, device="meta")
+
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 3) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "gflop"),
+    [
+        ("refinenet101", 596.6),
+        ("refinenet_lw50", 73.2),
+        ("refinenet_lw101", 118.7),
+        ("refinenet_lw152", 163.8),
+        ("refinenet_lw_mobilenet_v2", 19.4),
+    ],
+)
+def test_flops_at_625x468_are_the_published_tables_within_one_percent(name, gflop):
+    model = build_model(name, num_classes=21, device="meta").eval()
+
+    with FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, 468, 625, device="meta"))
+
+    assert counter.get_total_flops() / 1e9 == pytest.approx(gflop, rel=0.01)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (33, 47), (64, 64)])
-def test_logits_stand_at_stride_four_rounded_up_for_any_size(size):
-    model = build_model(MODEL, num_classes=3).eval()
+@pytest.mark.parametrize("name", [SMALL, "refinenet_lw50", "refinenet_multitask_mobilenet_v2"])
+def test_logits_stand_at_stride_four_rounded_up_for_any_size(name, size):
+    model = build_model(name, num_classes=3).eval()
 
     with torch.inference_mode():
         logits = model(torch.zeros(2, 3, *size))
@@ -59,9 +113,113 @@ def test_logits_stand_at_stride_four_rounded_up_for_any_size(size):
     assert logits.shape == (2, 3, -(-size[0] // 4), -(-size[1] // 4))
 
 
-def test_an_unknown_model_or_class_count_is_refused_by_name():
+@pytest.mark.parametrize("name", [SMALL, "refinenet_lw50", "refinenet50"])
+def test_each_block_takes_the_documented_features_at_the_documented_strides(name):
+    model = build_model(name, num_classes=2).eval()
+    taken = {}
+    for position, block in enumerate(model.decoder.blocks):
+        block.register_forward_pre_hook(
+            lambda _, inputs, position=position: taken.update({position: inputs})
+        )
+
+    with torch.inference_mode():
+        model(torch.zeros(1, 3, 64, 128))
+
+    strides = {
+        position: [(64 // x.shape[2], 128 // x.shape[3]) for x in features]
+        for position, (features, _) in taken.items()
+    }
+    pairs = name == SMALL
+    assert strides == {
+        0: [(32, 32)] * (2 if pairs else 1),
+        1: [(16, 16)] * (2 if pairs else 1),
+        2: [(8, 8)],
+        3: [(4, 4)],
+    }
+    coarse = [None if coarse is None else 64 // coarse.shape[2] for _, coarse in taken.values()]
+    assert coarse == [None, 32, 16, 8]
+
+
+def test_poolings_and_their_order_are_options():
+    images = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    four = build_model(SMALL, num_classes=2).eval()
+    improved = build_model(SMALL, num_classes=2, improved_pooling=True).eval()
+    improved.load_state_dict(four.state_dict())
+
+    two = build_model(SMALL, num_classes=2, poolings=2)
+
+    with torch.inference_mode():
+        assert not torch.allclose(four(images), improved(images))
+    assert [len(block.pooling.convs) for block in two.decoder.blocks] == [2] * 4
+    assert (
+        sum(p.numel() for p in four.parameters()) - sum(p.numel() for p in two.parameters())
+        == 4 * 2 * 256 * 256
+    )
+
+
+@pytest.mark.parametrize("name", ["refinenet50", "refinenet_lw50", SMALL])
+def test_gradients_reach_every_parameter(name):
+    torch.manual_seed(0)
+    model = build_model(name, num_classes=3)
+
+    model(torch.rand(2, 3, 64, 64)).square().mean().backward()
+
+    unreached = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert unreached == []
+
+
+def test_dropout_acts_in_training_only():
+    torch.manual_seed(0)
+    model = build_model("refinenet_lw50", num_classes=3)
+    images = torch.rand(2, 3, 64, 64)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.0  # so that a second look differs by dropout alone
+
+    with torch.no_grad():
+        trained = model(images), model(images)
+        model.eval()
+        evaluated = model(images), model(images)
+
+    assert not torch.equal(*trained)
+    assert torch.equal(*evaluated)
+
+
+@pytest.mark.parametrize("name", ["refinenet_lw50", SMALL])
+def test_twenty_steps_on_one_batch_of_four_bring_the_loss_down(name):
+    torch.manual_seed(0)
+    model = build_model(name, num_classes=3)
+    targets = torch.randint(3, (4, 4, 4)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    colours = functional.one_hot(targets, 3).permute(0, 3, 1, 2).float()
+    images = functional.interpolate(colours, scale_factor=4) + 0.2 * torch.rand(4, 3, 64, 64)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses = []
+
+    for _ in range(20):
+        loss = functional.cross_entropy(model(images), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+    assert min(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_torchvisions_imagenet_weights_load_into_the_encoder_by_name():
+    import torchvision
+
+    resnet = torchvision.models.resnet50(weights=None).state_dict()
+    encoder = build_model("refinenet50", device="meta").encoder
+
+    assert encoder.state_dict().keys() == resnet.keys() - {"fc.weight", "fc.bias"}
+
+
+def test_an_unknown_model_or_number_is_refused_by_name():
     with pytest.raises(ValueError, match=r"refinenet999.*refinenet_lw_mobilenet_v2"):
         build_model("refinenet999")
     with pytest.raises(ValueError, match=r"256.*between 1 and 255"):
-        build_model(MODEL, num_classes=256)
-    assert list_models() == [MODEL]
+        build_model(SMALL, num_classes=256)
+    with pytest.raises(ValueError, match=r"poolings is 0"):
+        build_model(SMALL, poolings=0)
+    assert list_models() == sorted(list_models())

@@ -154,7 +154,7 @@ def more_gpus_than_there_are(job):
         (missing_checkpoint, ["nowhere.pth: no such file"]),
         (checkpoint_of_another_class_count, ["is for 7 classes", "set num_classes to 7"]),
         (checkpoint_of_another_model, ["does not fit model", "an ImageNet classifier"]),
-        (unknown_model, ["'refinenet51'", "known are: refinenet_lw_mobilenet_v2"]),
+        (unknown_model, ["'refinenet51'", "known are: refinenet101"]),
         (empty_folder, ["dataset pictures: no images at", "check the folder"]),
         (missing_targets, ["1 of 12 images have no target", "targets_missing: row"]),
         (anothers_output, ["holds the results of another job", "Give another `output`"]),
