@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from pipeline.errors import DecodeError
+from refinenet_core import LabelSet
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit, at which 24-bit pixels fill half a GiB
 _SAFE_MODES = {"1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"}
@@ -45,42 +46,43 @@ def decode_image(data: bytes) -> DecodedImage:
         return _guard(lambda: _upright_rgb(image))
 
 
-def decode_target(
-    data: bytes, size: tuple[int, int], *, num_classes: int, ignore_index: int
-) -> npt.NDArray[np.int64]:
-    """Decode a target whose pixel values, or palette indices, are class ids.
+def decode_target(data: bytes, size: tuple[int, int], labels: LabelSet) -> npt.NDArray[np.int64]:
+    """Decode a target whose pixel values, or palette indices, stand for classes.
 
     Args:
         data: Encoded target.
         size: Height and width that it must have.
-        num_classes: Number of classes, C.
-        ignore_index: Value of unlabelled pixels.
+        labels: Its classes, the value of unlabelled pixels, and what pixel values stand for
+            where they are not class ids.
 
     Returns:
-        Class ids, shape `size`, int64, each below C or `ignore_index`.
+        Class ids, shape `size`, int64, each below the number of classes or `ignore_index`.
 
     Raises:
         DecodeError: "bad_target", with what is wrong.
     """
     try:
-        labels = _decode_labels(data)
+        stored = _decode_labels(data)
     except DecodeError as error:
         raise DecodeError("bad_target", f"target: {error.reason}") from error
-    if labels.shape != size:
+    if stored.shape != size:
         raise DecodeError(
             "bad_target",
-            f"target is {labels.shape[1]}x{labels.shape[0]} pixels, its image {size[1]}x{size[0]}",
+            f"target is {stored.shape[1]}x{stored.shape[0]} pixels, its image {size[1]}x{size[0]}",
         )
-    wrong = ((labels < 0) | (labels >= num_classes)) & (labels != ignore_index)
-    if wrong.any():
-        y, x = np.argwhere(wrong)[0]
-        values = np.unique(labels[wrong])[:10].tolist()
+    meaning = labels.label_map or {value: value for value in range(len(labels.classes))}
+    meaning = {labels.ignore_index: labels.ignore_index, **meaning}
+    values, places = np.unique(stored, return_inverse=True)
+    unknown = [int(value) for value in values if int(value) not in meaning]
+    if unknown:
+        y, x = np.argwhere(np.isin(stored, unknown))[0]
         raise DecodeError(
             "bad_target",
-            f"target holds {values}, outside the classes 0 to {num_classes - 1} and not "
-            f"ignore_index {ignore_index}; the first at x={x}, y={y}",
+            f"target holds {unknown[:10]}, which is none of the {len(labels.classes)} classes "
+            f"and not ignore_index {labels.ignore_index}; the first at x={x}, y={y}",
         )
-    return labels
+    ids = np.array([meaning[int(value)] for value in values], dtype=np.int64)
+    return ids[places].reshape(size)
 
 
 def _upright_rgb(image: Image.Image) -> DecodedImage:

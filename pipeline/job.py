@@ -177,6 +177,7 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
                 "classes": list(dataset.label_set().classes),
                 "colours": [list(colour) for colour in dataset.label_set().colours],
                 "ignore_index": dataset.label_set().ignore_index,
+                "encoding": dataset.label_set().encoding,
             }
             for dataset in spec.datasets
         ],

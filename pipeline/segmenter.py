@@ -203,12 +203,7 @@ def _finish(
         return
     num_classes = len(labels.classes)
     try:
-        target = decode_target(
-            sample.encoded.target,
-            prediction.labels.shape,
-            num_classes=num_classes,
-            ignore_index=labels.ignore_index,
-        )
+        target = decode_target(sample.encoded.target, prediction.labels.shape, labels)
     except DecodeError as error:
         row.fail(error.status, error.reason)
         return

@@ -1,5 +1,6 @@
 """The job spec: what a user asks for, validated."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +21,8 @@ from pydantic import (
 from pipeline.errors import SpecError
 from pipeline.spec_problems import describe_problems
 from pipeline.uris import absolute_uri, protocol_of
-from refinenet_core.palettes import Colour, LabelSet, label_set, voc_colours
+from refinenet_core.label_sets import LabelSet, label_set
+from refinenet_core.palettes import Colour, voc_colours
 
 MIB = 1 << 20
 _SECRETS = ("secret", "password", "token", "key", "credential", "connection_string", "sas")
@@ -105,8 +107,7 @@ class DatasetSpec(_Section):
         """Return class names, colours and the value of unlabelled pixels."""
         if isinstance(self.classes, str):
             known = label_set(self.classes)
-            ignore_index = known.ignore_index if self.ignore_index is None else self.ignore_index
-            return LabelSet(known.name, known.classes, known.colours, ignore_index)
+            return known if self.ignore_index is None else _ignoring(known, self.ignore_index)
         names = tuple(c.name if isinstance(c, ClassSpec) else c for c in self.classes)
         colours = tuple(
             c.colour if isinstance(c, ClassSpec) else default
@@ -115,6 +116,15 @@ class DatasetSpec(_Section):
         return LabelSet(
             self.name, names, colours, 255 if self.ignore_index is None else self.ignore_index
         )
+
+
+def _ignoring(known: LabelSet, ignore_index: int) -> LabelSet:
+    """Return a label set with another value for unlabelled pixels."""
+    label_map = {
+        value: ignore_index if meaning == known.ignore_index else meaning
+        for value, meaning in known.label_map.items()
+    }
+    return replace(known, ignore_index=ignore_index, label_map=label_map)
 
 
 class Tolerance(_Section):

@@ -1,25 +1,71 @@
-"""Reading weights files: every parameter is accounted for, or the file is refused."""
+"""Checkpoints: what a weights file is for, loading it strictly, and a file of our own."""
 
-import hashlib
-import io
-import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from refinenet_core.errors import CheckpointError
-from refinenet_core.models import RefineNet
+from refinenet_core.models import RefineNet, list_models
+from refinenet_core.palettes import Colour
 from refinenet_core.published_names import (
+    count_poolings,
+    head_name,
     identify_model,
     is_other_branch,
     published_modules,
 )
+from refinenet_core.weight_files import Container, WeightFile, read_weight_file
 
-_NESTS = ("model", "state_dict", "segmenter", "weights")  # keys under which files nest the weights
-_COUNTER = "num_batches_tracked"  # absent from files of PyTorch before 0.4.1, unused in inference
+_FORMAT: Final = "refinenet-batch/1"
+_COUNTER: Final = "num_batches_tracked"  # absent from PyTorch before 0.4.1, unused in inference
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a weights file is: read from it, or inferred from its parameters.
+
+    Attributes:
+        source: Name of the file.
+        container: Kind of file.
+        ours: Whether it is of our own format, with our names and metadata.
+        sha256: Digest of the file's bytes, hexadecimal.
+        model: Name of the model that it is for; None if it is for none that is known.
+        looks_like: What the parameters look like, for a person; None if like nothing known.
+        num_classes: Number of classes, C; None if there is no head to tell it.
+        poolings: Poolings of each chain.
+        improved_pooling: Whether the chain convolves first; a published file does not tell, and
+            then it is False.
+        dtype: Precision of the weights, for example "float16".
+        num_parameters: Number of values in floating-point tensors but running statistics.
+        classes: Class names; None if the file does not say.
+        colours: A colour for each class; None if the file does not say.
+        ignore_index: Target value of unlabelled pixels in training; None if not said.
+        scales: Scales that the figures were measured with; None if not said.
+        miou: Published mIoU, a fraction; None if not said.
+    """
+
+    source: str
+    container: Container
+    ours: bool
+    sha256: str
+    model: str | None
+    looks_like: str | None
+    num_classes: int | None
+    poolings: int
+    improved_pooling: bool
+    dtype: str
+    num_parameters: int
+    classes: tuple[str, ...] | None = None
+    colours: tuple[Colour, ...] | None = None
+    ignore_index: int | None = None
+    scales: tuple[float, ...] | None = None
+    miou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,38 +85,94 @@ class CheckpointReport:
     dtype: str
 
 
+def inspect_checkpoint(file: str | Path | bytes, *, source: str | None = None) -> CheckpointInfo:
+    """Say what a weights file is for.
+
+    Args:
+        file: Path of the file, or its bytes.
+        source: Name of the file in messages; by default its path.
+
+    Raises:
+        CheckpointError: The file is missing, is not a weights file, or wants to run code.
+    """
+    return _describe(read_weight_file(file, source))
+
+
 def load_checkpoint(
     model: RefineNet, checkpoint: str | Path | bytes, *, source: str | None = None
 ) -> CheckpointReport:
-    """Load a weights file with published parameter names into a model, strictly.
+    """Load a weights file, of ours or with published parameter names, into a model, strictly.
 
     Args:
-        model: Network from `build_model`; its weights are replaced, its dtype stays.
+        model: Network from `build_model`; its weights are replaced, its dtype stays. If it was
+            built on the device "meta", it takes the file's tensors as they are, memory-mapped
+            where the kind of file allows it, so that they are held once.
         checkpoint: Path of the file, or its bytes.
-        source: Name of the file in messages, if `checkpoint` is bytes.
+        source: Name of the file in messages; by default its path.
 
     Returns:
         What was loaded.
 
     Raises:
-        CheckpointError: The file is missing, is not a PyTorch weights file, wants to run code, or
-            any parameter is missing, surplus or of another shape. The model is then unchanged.
+        CheckpointError: The file is missing, is not a weights file, wants to run code, or any
+            parameter is missing, surplus or of another shape. The model is then unchanged.
     """
-    if isinstance(checkpoint, bytes):
-        source, data = source or "checkpoint", checkpoint
-    else:
-        source, data = source or str(checkpoint), _read_file(Path(checkpoint))
-    weights = _find_state_dict(_unpickle(data, source), source)
-    state_dict = _rename(weights, model, source)
-    _check_shapes(state_dict, model, source)
-    model.load_state_dict(state_dict, strict=False)  # checked above; only counters may be missing
-    floating = [tensor.dtype for tensor in weights.values() if tensor.is_floating_point()]
+    file = read_weight_file(checkpoint, source)
+    info = _describe(file)
+    state_dict = _own_names(file, info, model) if info.ours else _rename(file, info, model)
+    _check_shapes(state_dict, model, file.source)
+    _assign(state_dict, model)
     return CheckpointReport(
-        source=source,
-        sha256=hashlib.sha256(data).hexdigest(),
+        source=file.source,
+        sha256=file.sha256,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        dtype=str(floating[0]).removeprefix("torch."),
+        dtype=info.dtype,
     )
+
+
+def save_checkpoint(
+    model: RefineNet,
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    colours: Sequence[Colour] | None = None,
+    ignore_index: int | None = None,
+    scales: Sequence[float] | None = None,
+    miou: float | None = None,
+) -> None:
+    """Write a checkpoint of our own: safetensors, whose metadata say all that a job needs.
+
+    Args:
+        model: The network; its parameters are written under our names, in their dtype.
+        path: File to write; one that is there is replaced.
+        classes: Class names, one for each class of the model.
+        colours: A colour for each class.
+        ignore_index: Target value of unlabelled pixels.
+        scales: Scales that `miou` was measured with.
+        miou: Published mIoU, a fraction.
+
+    Raises:
+        ValueError: There is not one name, or colour, for each class.
+    """
+    for name, values in (("classes", classes), ("colours", colours)):
+        if values is not None and len(values) != model.num_classes:
+            raise ValueError(f"{len(values)} {name} given, the model has {model.num_classes}")
+    facts = {
+        "model": model.name,
+        "num_classes": model.num_classes,
+        "poolings": model.decoder.poolings,
+        "improved_pooling": model.decoder.improved_pooling,
+        "mean": model.normalisation.mean,
+        "std": model.normalisation.std,
+        "classes": classes,
+        "colours": colours,
+        "ignore_index": ignore_index,
+        "scales": scales,
+        "miou": miou,
+    }
+    metadata = {"format": _FORMAT, "refinenet": json.dumps(facts)}
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    Path(path).write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def published_state_dict(model: RefineNet) -> dict[str, Tensor]:
@@ -86,62 +188,98 @@ def published_state_dict(model: RefineNet) -> dict[str, Tensor]:
     return result
 
 
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(str(path), f"cannot be read: {error.strerror or error}") from error
+def _describe(file: WeightFile) -> CheckpointInfo:
+    floating = {name: t for name, t in file.tensors.items() if t.is_floating_point()}
+    learnt = [t for name, t in floating.items() if ".running_" not in name]
+    looks_like = identify_model(file.tensors)
+    head = file.tensors.get(f"{head_name(looks_like)}.bias")
+    info = CheckpointInfo(
+        source=file.source,
+        container=file.container,
+        ours=False,
+        sha256=file.sha256,
+        model=looks_like if looks_like in list_models() else None,
+        looks_like=looks_like,
+        num_classes=len(head) if head is not None and head.ndim == 1 else None,
+        poolings=count_poolings(file.tensors),
+        improved_pooling=False,
+        dtype=str(learnt[0].dtype).removeprefix("torch.") if learnt else "none",
+        num_parameters=sum(tensor.numel() for tensor in learnt),
+    )
+    return _with_metadata(info, file) if file.metadata.get("format") == _FORMAT else info
 
 
-def _unpickle(data: bytes, source: str) -> object:
+def _with_metadata(info: CheckpointInfo, file: WeightFile) -> CheckpointInfo:
     try:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        start = data[:16]
-        cause = (str(error) or type(error).__name__).splitlines()[0]
+        facts = json.loads(file.metadata["refinenet"])
+        return replace(
+            info,
+            ours=True,
+            model=facts["model"],
+            looks_like=facts["model"],
+            num_classes=facts["num_classes"],
+            poolings=facts["poolings"],
+            improved_pooling=facts["improved_pooling"],
+            classes=facts["classes"] and tuple(facts["classes"]),
+            colours=facts["colours"] and tuple((r, g, b) for r, g, b in facts["colours"]),
+            ignore_index=facts["ignore_index"],
+            scales=facts["scales"] and tuple(facts["scales"]),
+            miou=facts["miou"],
+        )
+    except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
-            source,
-            f"is not a PyTorch weights file that can be read without running code from it "
-            f"({len(data)} bytes, starting {start!r}): {cause}",
+            file.source, f"calls itself {_FORMAT}, but its metadata cannot be read: {error}"
         ) from error
 
 
-def _find_state_dict(content: object, source: str) -> dict[str, Tensor]:
-    """Return the mapping of names to tensors, from where it is nested, without `module.`."""
-    while isinstance(content, Mapping):
-        if content and all(isinstance(value, Tensor) for value in content.values()):
-            return {str(key).removeprefix("module."): value for key, value in content.items()}
-        nests = [key for key in _NESTS if isinstance(content.get(key), Mapping)]
-        if not nests:
-            keys = ", ".join(repr(key) for key in list(content)[:5])
-            raise CheckpointError(source, f"holds no state dict; its keys are {keys or 'none'}")
-        content = content[nests[0]]
-    raise CheckpointError(source, f"holds a {type(content).__name__}; expected a state dict")
+def _own_names(file: WeightFile, info: CheckpointInfo, model: RefineNet) -> dict[str, Tensor]:
+    """Return the tensors of a file of ours; refuse one of another model or other options."""
+    found = (info.model, info.poolings, info.improved_pooling)
+    expected = (model.name, model.decoder.poolings, model.decoder.improved_pooling)
+    if found != expected:
+        raise CheckpointError(
+            file.source,
+            f"is for model {found[0]} (poolings {found[1]}, improved_pooling {found[2]}), not "
+            f"{expected[0]} (poolings {expected[1]}, improved_pooling {expected[2]})",
+        )
+    return _complete(dict(file.tensors), list(model.state_dict()), info, model)
 
 
-def _rename(weights: Mapping[str, Tensor], model: RefineNet, source: str) -> dict[str, Tensor]:
+def _rename(file: WeightFile, info: CheckpointInfo, model: RefineNet) -> dict[str, Tensor]:
     """Translate published names to ours; refuse a file with names missing or left over."""
     modules = published_modules(model.name, poolings=model.decoder.poolings)
     published = {
         f"{theirs}.{leaf}": f"{ours}.{leaf}"
         for theirs, ours in modules.items()
-        for leaf in _leaves(model.get_submodule(ours))
+        for leaf in model.get_submodule(ours).state_dict()
     }
-    missing = [name for name in published if name not in weights and not name.endswith(_COUNTER)]
     weights = {
-        name: tensor for name, tensor in weights.items() if not is_other_branch(model.name, name)
+        name: tensor
+        for name, tensor in file.tensors.items()
+        if not is_other_branch(model.name, name)
     }
-    surplus = [name for name in weights if name not in published]
+    weights = _complete(weights, list(published), info, model)
+    return {published[name]: tensor for name, tensor in weights.items()}
+
+
+def _complete(
+    weights: dict[str, Tensor], expected: list[str], info: CheckpointInfo, model: RefineNet
+) -> dict[str, Tensor]:
+    """Return the weights with missing counters as zero; anything else missing is an error."""
+    missing = [name for name in expected if name not in weights]
+    counters = [name for name in missing if name.endswith(_COUNTER)]
+    missing = [name for name in missing if not name.endswith(_COUNTER)]
+    surplus = [name for name in weights if name not in set(expected)]
     if missing or surplus:
-        found = identify_model(weights)
+        found = info.looks_like
         hint = f"; the file looks like {found}" if found and found != model.name else ""
         raise CheckpointError(
-            source,
+            info.source,
             f"does not fit model {model.name}: {_some('missing', missing)}, "
             f"{_some('unexpected', surplus)}{hint}. Give the file of this model, or name the "
             "model that the file is for",
         )
-    return {published[name]: tensor for name, tensor in weights.items()}
+    return weights | {name: torch.zeros((), dtype=torch.int64) for name in counters}
 
 
 def _check_shapes(state_dict: Mapping[str, Tensor], model: RefineNet, source: str) -> None:
@@ -164,8 +302,14 @@ def _check_shapes(state_dict: Mapping[str, Tensor], model: RefineNet, source: st
             raise CheckpointError(source, f"parameter {name} holds NaN or infinite values")
 
 
-def _leaves(module: nn.Module) -> list[str]:
-    return list(module.state_dict())
+def _assign(state_dict: Mapping[str, Tensor], model: RefineNet) -> None:
+    on_meta = model.head.weight.is_meta
+    if on_meta:  # the dtype of a model is float32 until its user converts it
+        state_dict = {
+            name: tensor.float() if tensor.is_floating_point() else tensor
+            for name, tensor in state_dict.items()
+        }
+    model.load_state_dict(state_dict, assign=on_meta)
 
 
 def _some(what: str, names: list[str]) -> str:

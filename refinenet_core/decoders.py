@@ -32,6 +32,7 @@ class Cascade(nn.Module):
         self.inputs = tuple(tuple(indices) for indices in inputs)
         self.channels = channels[-1]
         self.poolings = styles[-1].poolings
+        self.improved_pooling = styles[-1].improved_pooling
         self.blocks = nn.ModuleList(
             RefineNetBlock(
                 [encoder_channels[index] for index in indices],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from refinenet_core.blocks import BlockStyle
 from refinenet_core.decoders import Cascade
 from refinenet_core.encoders import MobileNetV2Encoder, ResNetEncoder
+from refinenet_core.preprocessing import IMAGENET, Normalisation
 
 
 class RefineNet(nn.Module):
@@ -22,6 +23,7 @@ class RefineNet(nn.Module):
         encoder: Module that returns features, finest first.
         decoder: Cascade that refines them to one map.
         num_classes: Number of classes, C.
+        normalisation: What its input is normalised with.
         pre_head: What comes between decoder and head; nothing by default.
         dropped_features: Indices of the features that dropout acts on while training.
     """
@@ -33,6 +35,7 @@ class RefineNet(nn.Module):
         decoder: Cascade,
         num_classes: int,
         *,
+        normalisation: Normalisation = IMAGENET,
         pre_head: nn.Module | None = None,
         dropped_features: Sequence[int] = (),
     ) -> None:
@@ -44,6 +47,7 @@ class RefineNet(nn.Module):
         self.pre_head = pre_head or nn.Identity()
         self.head = nn.Conv2d(decoder.channels, num_classes, kernel_size=3, padding=1)
         self.num_classes = num_classes
+        self.normalisation = normalisation
         self.dropped_features = frozenset(dropped_features)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:

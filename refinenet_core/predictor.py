@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refinenet_core.preprocessing import Image, check_image, normalise, rescale
+from refinenet_core.preprocessing import IMAGENET, Image, check_image, normalise, rescale
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -40,7 +40,8 @@ class MultiScalePredictor:
     lowest class id wins a tie (RefineNet, section 4; Light-Weight RefineNet, section 4).
 
     Args:
-        model: Network that returns logits at stride 4. It is copied, never changed.
+        model: Network that returns logits at stride 4. It is copied, never changed. Images are
+            normalised by its `normalisation`, or with ImageNet's mean and std if it has none.
         scales: Factors on the image's sides, each above 0.
         flip: Add the horizontally flipped image, as a second map of equal weight per scale.
         device: Where to run, for example "cpu" or "cuda:0".
@@ -75,6 +76,7 @@ class MultiScalePredictor:
         self.device = torch.device(device)
         self.precision = resolve_precision(precision, device)
         self.batch_pixels = batch_pixels
+        self._normalisation = getattr(model, "normalisation", IMAGENET)
         self._dtype = _DTYPES[self.precision]
         self._model = (
             copy.deepcopy(model)
@@ -122,7 +124,7 @@ class MultiScalePredictor:
                 yield indices[start : start + batch_size]
 
     def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
-        images_BCHW = normalise(images, self.device)
+        images_BCHW = normalise(images, self.device, self._normalisation)
         maps = list(self._probability_maps(images_BCHW))
         return [
             self._average([probabilities[index] for probabilities in maps], image.shape[:2])

@@ -1,6 +1,7 @@
 """From decoded images to the network's input."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation, by which a network's input is centred; of RGB in 0 to 1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 def check_image(image: Image) -> None:
@@ -22,20 +31,23 @@ def check_image(image: Image) -> None:
         raise ValueError(f"image has shape {image.shape}; expected (H, W, 3) with H, W ≥ 1")
 
 
-def normalise(images: Sequence[Image], device: torch.device) -> Tensor:
-    """Stack equal-sized RGB images and normalise them with ImageNet's mean and std.
+def normalise(
+    images: Sequence[Image], device: torch.device, normalisation: Normalisation = IMAGENET
+) -> Tensor:
+    """Stack equal-sized RGB images, scale them to 0 to 1, subtract the mean, divide by the std.
 
     Args:
         images: Arrays of one shape (H, W, 3), uint8.
         device: Where the result lies.
+        normalisation: Mean and std.
 
     Returns:
         Tensor (B, 3, H, W), float32, in channels_last memory.
     """
     stacked_BHWC = torch.from_numpy(np.stack(images)).to(device)
     pixels_BCHW = stacked_BHWC.permute(0, 3, 1, 2).to(torch.float32)
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+    mean = torch.tensor(normalisation.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(normalisation.std, device=device).view(1, 3, 1, 1)
     return ((pixels_BCHW / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 

@@ -39,6 +39,18 @@ def published_modules(model_name: str, *, poolings: int = 4) -> dict[str, str]:
     raise ValueError(f"no table of published names for model {model_name!r}")
 
 
+def head_name(model_name: str | None) -> str:
+    """Return the published name of a model's head, whose bias tells the number of classes."""
+    return "clf_conv" if model_name and _CASCADED.fullmatch(model_name) else "segm"
+
+
+def count_poolings(names: Iterable[str]) -> int:
+    """Return how many poolings the chains of a published file have; 4 if it does not tell."""
+    chain = re.compile(r"(?:crp4|mflow_conv_g1_pool)\.0\.(\d+)_outvar_dimred\.weight")
+    found = [int(match[1]) for match in map(chain.fullmatch, names) if match]
+    return max(found, default=4)
+
+
 def is_other_branch(model_name: str, parameter: str) -> bool:
     """Say whether a parameter belongs to a branch that a published file has and the model has not.
 

@@ -40,6 +40,7 @@ def test_imports_run_one_way(package):
 def test_public_names_are_the_documented_ones():
     assert refinenet_core.__all__ == [
         "CheckpointError",
+        "CheckpointInfo",
         "CheckpointReport",
         "ConfusionMatrix",
         "LabelSet",
@@ -50,12 +51,14 @@ def test_public_names_are_the_documented_ones():
         "Scores",
         "build_model",
         "confusion_matrix",
+        "inspect_checkpoint",
         "label_set",
         "list_label_sets",
         "list_models",
         "load_checkpoint",
         "published_state_dict",
         "resolve_precision",
+        "save_checkpoint",
         "scores",
     ]
     assert pipeline.__all__ == ["JobSpec", "PipelineError", "RunReport", "plan", "run"]

@@ -5,9 +5,17 @@ import os
 import pickle
 
 import pytest
+import safetensors.torch
 import torch
 
-from refinenet_core import CheckpointError, build_model, load_checkpoint, published_state_dict
+from refinenet_core import (
+    CheckpointError,
+    build_model,
+    inspect_checkpoint,
+    load_checkpoint,
+    published_state_dict,
+    save_checkpoint,
+)
 
 MODEL = "refinenet_lw_mobilenet_v2"
 
@@ -35,6 +43,113 @@ def test_raw_and_nested_files_load_bit_for_bit(weights, nest, prefix):
     assert report.num_parameters == sum(p.numel() for p in model.parameters())
     loaded = published_state_dict(model)
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("save", "container"),
+    [
+        (torch.save, "zip pickle"),
+        (
+            lambda w, path: torch.save(w, path, _use_new_zipfile_serialization=False),
+            "legacy pickle",
+        ),
+        (safetensors.torch.save_file, "safetensors"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".pth.tar", ".ckpt", ".safetensors"])
+def test_every_kind_of_file_loads_whatever_its_name(weights, tmp_path, save, container, suffix):
+    path = tmp_path / f"weights{suffix}"
+    save(weights, path)
+
+    for file in (path, path.read_bytes()):
+        model = build_model(MODEL, num_classes=4)
+        load_checkpoint(model, file)
+        loaded = published_state_dict(model)
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+        info = inspect_checkpoint(file)
+        assert (info.container, info.ours) == (container, False)
+        assert (info.model, info.num_classes, info.poolings) == (MODEL, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "name", [MODEL, "refinenet_multitask_mobilenet_v2", "refinenet50", "refinenet_lw50"]
+)
+def test_published_to_ours_to_published_is_bit_for_bit_the_same(tmp_path, name):
+    published = published_state_dict(build_model(name, num_classes=4))
+    first, second = build_model(name, num_classes=4), build_model(name, num_classes=4)
+
+    load_checkpoint(first, file_of(published))
+    save_checkpoint(first, tmp_path / "ours.safetensors")
+    load_checkpoint(second, tmp_path / "ours.safetensors")
+
+    back = published_state_dict(second)
+    assert back.keys() == published.keys()
+    assert all(torch.equal(back[key], tensor) for key, tensor in published.items())
+
+
+def test_a_file_of_ours_says_all_that_a_job_needs(tmp_path):
+    model = build_model(MODEL, num_classes=2, poolings=2, improved_pooling=True)
+    facts = {
+        "classes": ("sky", "<road>"),
+        "colours": ((1, 2, 3), (4, 5, 6)),
+        "ignore_index": 11,
+        "scales": (0.5, 1.0),
+        "miou": 0.625,
+    }
+
+    save_checkpoint(model, tmp_path / "ours.safetensors", **facts)
+
+    for file in (tmp_path / "ours.safetensors", (tmp_path / "ours.safetensors").read_bytes()):
+        info = inspect_checkpoint(file)
+        assert info.ours
+        assert (info.model, info.num_classes) == (MODEL, 2)
+        assert (info.poolings, info.improved_pooling) == (2, True)
+        assert {name: getattr(info, name) for name in facts} == facts
+    with pytest.raises(CheckpointError, match=r"poolings 2, improved_pooling True.*, not .*4"):
+        load_checkpoint(build_model(MODEL, num_classes=2), tmp_path / "ours.safetensors")
+    with pytest.raises(ValueError, match="3 classes given, the model has 2"):
+        save_checkpoint(model, tmp_path / "wrong", classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
+def test_a_model_on_meta_takes_the_files_tensors_memory_mapped(weights, tmp_path, kind):
+    path = tmp_path / f"weights.{kind}"
+    (torch.save if kind == "pth" else safetensors.torch.save_file)(weights, path)
+    model = build_model(MODEL, num_classes=4, device="meta")
+
+    load_checkpoint(model, path)
+
+    loaded = published_state_dict(model)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+    assert not any(tensor.is_meta for tensor in loaded.values())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_files_without_the_counters_of_later_pytorch_load(weights):
+    old = {name: t for name, t in weights.items() if not name.endswith("num_batches_tracked")}
+
+    for device in (None, "meta"):
+        model = build_model(MODEL, num_classes=4, device=device)
+        load_checkpoint(model, file_of(old))
+        assert torch.equal(model.head.weight, weights["segm.weight"])
+        assert not any(tensor.is_meta for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d[:-100], "not a safetensors file that is whole"),
+        (lambda d: d[:100], "not a safetensors file that is whole"),
+        (lambda d: d.replace(b"num_classes", b"num_klasses"), "metadata cannot be read"),
+        (lambda d: d.replace(b"head.bias", b"tail.bias"), "1 parameters missing .head.bias"),
+    ],
+)
+def test_a_damaged_file_of_ours_is_refused(tmp_path, change, message):
+    save_checkpoint(build_model(MODEL, num_classes=4), tmp_path / "ours.safetensors")
+    data = (tmp_path / "ours.safetensors").read_bytes()
+
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(build_model(MODEL, num_classes=4), change(data))
 
 
 def test_half_precision_weights_load_into_a_float32_model(weights):

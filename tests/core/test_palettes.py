@@ -1,10 +1,9 @@
-"""Label sets against the data sets' own files."""
+"""Palettes against the data sets' own files."""
 
-import pytest
 from PIL import Image
 
-from refinenet_core import label_set, list_label_sets
-from refinenet_core.palettes import png_palette
+from refinenet_core import label_set
+from refinenet_core.palettes import png_palette, voc_colours
 
 
 def test_vocs_palette_is_the_one_in_its_masks(shared):
@@ -15,15 +14,9 @@ def test_vocs_palette_is_the_one_in_its_masks(shared):
     assert palette == bytes(mask.getpalette())
 
 
-@pytest.mark.parametrize(("name", "count", "void"), [("voc", 21, 255), ("camvid", 11, 11)])
-def test_label_sets_have_a_colour_per_class_and_their_own_void(name, count, void):
-    labels = label_set(name)
+def test_a_palette_is_the_classes_colours_and_then_vocs():
+    palette = png_palette([(1, 2, 3), (4, 5, 6)])
 
-    assert len(labels.classes) == len(labels.colours) == len(set(labels.colours)) == count
-    assert labels.ignore_index == void
-
-
-def test_an_unknown_label_set_is_refused_with_the_known_names():
-    with pytest.raises(ValueError, match=r"kittens.*camvid, voc"):
-        label_set("kittens")
-    assert list_label_sets() == ["camvid", "voc"]
+    assert len(palette) == 768
+    assert palette[:6] == bytes(range(1, 7))
+    assert tuple(palette[6:9]) == voc_colours(3)[2] == (0, 128, 0)

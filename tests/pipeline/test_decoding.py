@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.decoding import decode_image, decode_target
 from pipeline.errors import DecodeError
+from refinenet_core import LabelSet, label_set
 
 
 def encoded(array, kind="PNG", **options):
@@ -123,13 +124,36 @@ def outcome(data):
         return error.status, None
 
 
+THREE = LabelSet("three", ("a", "b", "c"), ((0, 0, 0),) * 3, ignore_index=255)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "expected"),
+    [
+        ("ade20k", [0, 1, 150], [255, 0, 149]),
+        ("cityscapes", [7, 0, 33], [0, 255, 18]),
+        ("camvid", [0, 10, 11], [0, 10, 11]),
+        ("pascal_context_59", [59, 0, 255], [58, 255, 255]),
+    ],
+)
+def test_published_masks_are_read_as_their_data_set_encodes_them(name, stored, expected):
+    target = encoded(np.array([stored], dtype=np.uint8))
+
+    assert decode_target(target, (1, 3), label_set(name)).tolist() == [expected]
+
+
+def test_a_value_that_a_data_sets_masks_do_not_have_is_a_bad_target():
+    with pytest.raises(DecodeError, match=r"holds \[34, 200\], which is none of the 19 classes"):
+        decode_target(encoded(np.array([[7, 34, 200]], np.uint8)), (1, 3), label_set("cityscapes"))
+
+
 def test_a_target_may_be_grey_or_palette_and_keeps_its_indices():
     labels = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
     palette = Image.fromarray(labels)
     palette.putpalette(list(range(256)) * 3)
 
     for image in (Image.fromarray(labels), palette):
-        decoded = decode_target(encoded(image), (2, 3), num_classes=3, ignore_index=255)
+        decoded = decode_target(encoded(image), (2, 3), THREE)
         np.testing.assert_array_equal(decoded, labels)
 
 
@@ -143,6 +167,6 @@ def test_a_target_may_be_grey_or_palette_and_keeps_its_indices():
 )
 def test_a_bad_target_is_refused_with_values_and_place(target, message):
     with pytest.raises(DecodeError, match=message) as caught:
-        decode_target(encoded(target), (2, 3), num_classes=3, ignore_index=255)
+        decode_target(encoded(target), (2, 3), THREE)
 
     assert caught.value.status == "bad_target"

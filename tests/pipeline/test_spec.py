@@ -5,6 +5,7 @@ import yaml
 
 from pipeline import JobSpec
 from pipeline.errors import SpecError
+from pipeline.spec import DatasetSpec
 
 VALID = """
 name: camvid-test
@@ -79,6 +80,15 @@ def test_classes_may_be_names_or_names_with_colours():
     assert coloured.datasets[0].label_set().colours[1] == (1, 1, 1)
 
 
+def test_another_ignore_index_holds_for_what_a_built_in_set_maps_to_void():
+    dataset = {"name": "d", "images": "i", "classes": "cityscapes", "ignore_index": 200}
+
+    labels = DatasetSpec(**dataset).label_set()
+
+    assert labels.ignore_index == labels.label_map[0] == 200
+    assert labels.label_map[7] == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -89,7 +99,10 @@ def test_classes_may_be_names_or_names_with_colours():
         ({"output": None}, r"output: missing; this field is required"),
         ({"datasets": []}, r"datasets: .*at least 1 item"),
         ({"datasets__0__name": "9lives"}, r"datasets\[0\]\.name: .*\(found '9lives'\)"),
-        ({"datasets__0__classes": "camvit"}, r"unknown label set 'camvit'; known are: camvid, voc"),
+        (
+            {"datasets__0__classes": "camvit"},
+            r"unknown label set 'camvit'; known are: ade20k, camvid",
+        ),
         ({"datasets__0__classes": ["a", "b"]}, r"has 2 classes, model\.num_classes is 11"),
         ({"datasets__0__targets": "s3://x/target.png"}, r"targets: holds neither {stem}"),
         ({"inference__scales": [1.0, -1]}, r"inference\.scales\[1\]: .*greater than 0 \(found -1"),

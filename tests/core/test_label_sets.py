@@ -1,0 +1,180 @@
+"""Label sets against what the data sets publish."""
+
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refinenet_core import label_set, list_label_sets
+
+SIZES = {
+    "ade20k": (150, 255),
+    "camvid": (11, 11),
+    "cityscapes": (19, 255),
+    "nyuv2_40": (40, 255),
+    "pascal_context_59": (59, 255),
+    "pascal_context_60": (60, 255),
+    "person_part": (7, 255),
+    "sun_rgbd_37": (37, 255),
+    "voc": (21, 255),
+}
+
+
+def test_the_label_sets_are_the_ones_listed_here():
+    assert list_label_sets() == sorted(SIZES)
+    assert [label_set(name).name for name in SIZES] == list(SIZES)
+
+
+def test_an_unknown_label_set_is_refused_with_the_known_names():
+    with pytest.raises(ValueError, match=r"kittens.*ade20k, camvid, cityscapes"):
+        label_set("kittens")
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_label_set_names_each_class_once_and_keeps_void_outside_them(name):
+    labels = label_set(name)
+
+    assert (len(labels.classes), labels.ignore_index) == SIZES[name]
+    assert len(set(labels.classes)) == len(labels.colours) == len(labels.classes)
+    assert all(word == word.strip().lower() for word in labels.classes)
+    assert labels.ignore_index not in range(len(labels.classes))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_colours_are_rgb_and_differ_between_classes(name):
+    labels = label_set(name)
+
+    sharing = {
+        tuple(
+            other for other, shade in zip(labels.classes, labels.colours, strict=True) if shade == c
+        )
+        for c in labels.colours
+        if labels.colours.count(c) > 1
+    }
+
+    assert all(len(colour) == 3 and set(colour) <= set(range(256)) for colour in labels.colours)
+    # ADE20K publishes one colour twice
+    assert sharing == ({("road", "skyscraper")} if name == "ade20k" else set())
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_label_map_reaches_every_class_from_one_mask_value(name):
+    labels = label_set(name)
+
+    reached = [value for value in labels.label_map.values() if value != labels.ignore_index]
+
+    assert bool(labels.label_map) == (labels.encoding in {"indices_plus_one", "label_ids"})
+    assert sorted(reached) == (list(range(len(labels.classes))) if labels.label_map else [])
+    assert set(labels.label_map) <= set(range(256))
+
+
+def test_cityscapes_evaluates_19_of_its_34_label_ids():
+    labels = label_set("cityscapes")
+
+    void = {label for label, train_id in labels.label_map.items() if train_id == 255}
+
+    assert labels.encoding == "label_ids"
+    assert set(labels.label_map) == set(range(34))
+    assert void == {0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30}
+
+
+@pytest.mark.parametrize(
+    ("label_id", "train_id", "name", "colour"),
+    [
+        (7, 0, "road", (128, 64, 128)),
+        (8, 1, "sidewalk", (244, 35, 232)),
+        (17, 5, "pole", (153, 153, 153)),
+        (23, 10, "sky", (70, 130, 180)),
+        (26, 13, "car", (0, 0, 142)),
+        (33, 18, "bicycle", (119, 11, 32)),
+    ],
+)
+def test_cityscapes_classes_have_their_published_ids_and_colours(label_id, train_id, name, colour):
+    labels = label_set("cityscapes")
+
+    assert labels.label_map[label_id] == train_id
+    assert (labels.classes[train_id], labels.colours[train_id]) == (name, colour)
+
+
+@pytest.mark.parametrize("name", ["ade20k", "nyuv2_40", "pascal_context_59", "sun_rgbd_37"])
+def test_masks_with_void_as_zero_are_shifted_by_one(name):
+    labels = label_set(name)
+    num_classes = len(labels.classes)
+
+    assert labels.encoding == "indices_plus_one"
+    assert list(labels.label_map.items()) == [
+        (0, 255),
+        *((class_id + 1, class_id) for class_id in range(num_classes)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "colour"),
+    [
+        (1, "wall", (120, 120, 120)),
+        (3, "sky", (6, 230, 230)),
+        (13, "person", (150, 5, 61)),
+        (21, "car", (0, 102, 200)),
+        (59, "screen door", (0, 173, 255)),
+        (131, "screen", (0, 204, 255)),
+        (150, "flag", (92, 0, 255)),
+    ],
+)
+def test_ade20k_classes_have_their_published_labels_and_colours(label, name, colour):
+    labels = label_set("ade20k")
+
+    class_id = labels.label_map[label]
+
+    assert (labels.classes[class_id], labels.colours[class_id]) == (name, colour)
+
+
+@pytest.mark.parametrize(
+    ("name", "class_id", "class_name"),
+    [
+        ("voc", 15, "person"),
+        ("person_part", 0, "background"),
+        ("person_part", 6, "lower legs"),
+        ("pascal_context_59", 20, "bag"),
+        ("pascal_context_60", 42, "curtain"),
+        ("nyuv2_40", 37, "other structure"),
+        ("sun_rgbd_37", 36, "bag"),
+        ("camvid", 10, "bicyclist"),
+    ],
+)
+def test_classes_stand_in_the_published_order(name, class_id, class_name):
+    assert label_set(name).classes[class_id] == class_name
+
+
+def test_pascal_contexts_60_classes_are_background_and_the_59():
+    assert label_set("pascal_context_60").classes == (
+        "background",
+        *label_set("pascal_context_59").classes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "mode"),
+    [
+        ("voc", "voc/SegmentationClass/2007_000033.png", "P"),
+        ("camvid", "camvid/testannot/*.png", "L"),
+    ],
+)
+def test_real_masks_hold_what_the_encoding_says(shared, name, path, mode):
+    labels = label_set(name)
+    mask = Image.open(min((shared / "data").glob(path)))
+
+    values = set(np.unique(mask).tolist())
+
+    assert mask.mode == mode
+    assert labels.encoding == {"P": "palette", "L": "indices"}[mode]
+    assert values <= {*range(len(labels.classes)), labels.ignore_index}
+
+
+def test_a_label_set_survives_pickling_and_can_be_a_key():
+    labels = label_set("cityscapes")
+
+    again = pickle.loads(pickle.dumps(labels))  # noqa: S301  # our own bytes
+
+    assert again == labels
+    assert hash(again) == hash(labels)
