@@ -121,24 +121,31 @@ class RefineNetBlock(nn.Module):
 
     Args:
         in_channels: Channels of each feature that enters, finest first.
-        channels: Channels inside the block and of its output.
+        path_channels: Channels that each of them is reduced to and adapted at; the paths are fused
+            at the smallest of these, which the output has as well.
         coarse_channels: Channels of the coarser block's output; 0 where there is none.
         style: What all blocks of the decoder share.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], channels: int, *, coarse_channels: int, style: BlockStyle
+        self,
+        in_channels: Sequence[int],
+        path_channels: Sequence[int],
+        *,
+        coarse_channels: int,
+        style: BlockStyle,
     ) -> None:
         super().__init__()
-        self.reductions = nn.ModuleList(style.conv(count, channels) for count in in_channels)
+        self.channels = channels = min(path_channels)
+        self.reductions = nn.ModuleList(map(style.conv, in_channels, path_channels))
         self.adaptations = nn.ModuleList(
-            nn.Sequential(*(ResidualConvUnit(channels) for _ in range(style.adaptation_units)))
-            for _ in in_channels
+            nn.Sequential(*(ResidualConvUnit(width) for _ in range(style.adaptation_units)))
+            for width in path_channels
         )
-        alone = len(in_channels) == 1 and not coarse_channels
+        alone = len(path_channels) == 1 and not coarse_channels
         convs: list[nn.Module] = [
-            style.conv(channels, channels) if style.fusion_convs and not alone else nn.Identity()
-            for _ in in_channels
+            nn.Identity() if alone or not style.fusion_convs else style.conv(width, channels)
+            for width in path_channels
         ]
         if coarse_channels:
             convs.append(style.conv(coarse_channels, channels))

@@ -247,7 +247,14 @@ def _own_names(file: WeightFile, info: CheckpointInfo, model: RefineNet) -> dict
 
 def _rename(file: WeightFile, info: CheckpointInfo, model: RefineNet) -> dict[str, Tensor]:
     """Translate published names to ours; refuse a file with names missing or left over."""
-    modules = published_modules(model.name, poolings=model.decoder.poolings)
+    try:
+        modules = published_modules(model.name, poolings=model.decoder.poolings)
+    except ValueError as error:
+        raise CheckpointError(
+            file.source,
+            f"is not a file of ours, and no weights were published for model {model.name}; the "
+            f"file looks like {info.looks_like or 'nothing known'}",
+        ) from error
     published = {
         f"{theirs}.{leaf}": f"{ours}.{leaf}"
         for theirs, ours in modules.items()

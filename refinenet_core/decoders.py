@@ -14,36 +14,35 @@ class Cascade(nn.Module):
 
     Args:
         encoder_channels: Channels of the encoder's features.
+        path_channels: Channels that each feature is reduced to.
         inputs: For each block, coarsest first, the indices of the features that enter it, the
             finest of them first.
-        channels: Channels of each block.
         styles: What each block is like.
     """
 
     def __init__(
         self,
         encoder_channels: Sequence[int],
-        inputs: Sequence[Sequence[int]],
+        path_channels: Sequence[int],
         *,
-        channels: Sequence[int],
+        inputs: Sequence[Sequence[int]],
         styles: Sequence[BlockStyle],
     ) -> None:
         super().__init__()
         self.inputs = tuple(tuple(indices) for indices in inputs)
-        self.channels = channels[-1]
         self.poolings = styles[-1].poolings
         self.improved_pooling = styles[-1].improved_pooling
-        self.blocks = nn.ModuleList(
-            RefineNetBlock(
+        self.blocks = nn.ModuleList()
+        self.channels = 0
+        for indices, style in zip(self.inputs, styles, strict=True):
+            block = RefineNetBlock(
                 [encoder_channels[index] for index in indices],
-                width,
-                coarse_channels=coarse,
+                [path_channels[index] for index in indices],
+                coarse_channels=self.channels,
                 style=style,
             )
-            for indices, width, coarse, style in zip(
-                self.inputs, channels, (0, *channels[:-1]), styles, strict=True
-            )
-        )
+            self.blocks.append(block)
+            self.channels = block.channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Refine features, as the encoder returned them, to one map (B, channels, H', W')."""

@@ -3,16 +3,18 @@
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from refinenet_core.blocks import BlockStyle
 from refinenet_core.decoders import Cascade
 from refinenet_core.encoders import MobileNetV2Encoder, ResNetEncoder
-from refinenet_core.preprocessing import IMAGENET, Normalisation
+from refinenet_core.nasnet import NASNetMobileEncoder
+from refinenet_core.preprocessing import HALVES, IMAGENET, Normalisation
 
 
 class RefineNet(nn.Module):
@@ -24,6 +26,8 @@ class RefineNet(nn.Module):
         decoder: Cascade that refines them to one map.
         num_classes: Number of classes, C.
         normalisation: What its input is normalised with.
+        input_multiple: What the sides of the encoder's input must be multiples of; the image is
+            padded with zeros on the right and below, and the logits are cropped.
         pre_head: What comes between decoder and head; nothing by default.
         dropped_features: Indices of the features that dropout acts on while training.
     """
@@ -36,6 +40,7 @@ class RefineNet(nn.Module):
         num_classes: int,
         *,
         normalisation: Normalisation = IMAGENET,
+        input_multiple: int = 1,
         pre_head: nn.Module | None = None,
         dropped_features: Sequence[int] = (),
     ) -> None:
@@ -48,16 +53,30 @@ class RefineNet(nn.Module):
         self.head = nn.Conv2d(decoder.channels, num_classes, kernel_size=3, padding=1)
         self.num_classes = num_classes
         self.normalisation = normalisation
+        self.input_multiple = input_multiple
         self.dropped_features = frozenset(dropped_features)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return logits, shape (B, C, ceil(H/4), ceil(W/4)), of normalised images (B, 3, H, W)."""
+        height, width = images_BCHW.shape[-2:]
+        if self.input_multiple > 1:
+            right, below = -width % self.input_multiple, -height % self.input_multiple
+            images_BCHW = functional.pad(images_BCHW, (0, right, 0, below))
         features = [
             self.dropout(feature) if index in self.dropped_features else feature
             for index, feature in enumerate(self.encoder(images_BCHW))
         ]
         logits_BCHW: Tensor = self.head(self.pre_head(self.dropout(self.decoder(features))))
-        return logits_BCHW
+        return logits_BCHW[..., : -(-height // 4), : -(-width // 4)]
+
+
+@dataclass(frozen=True)
+class _Options:
+    poolings: int
+    improved_pooling: bool
+
+    def applied_to(self, style: BlockStyle) -> BlockStyle:
+        return replace(style, poolings=self.poolings, improved_pooling=self.improved_pooling)
 
 
 def build_model(
@@ -92,9 +111,7 @@ def build_model(
     if poolings < 1:
         raise ValueError(f"poolings is {poolings}; it must be at least 1")
     with torch.device(device) if device else contextlib.nullcontext():
-        return _BUILDERS[name](
-            name, num_classes, poolings=poolings, improved_pooling=improved_pooling
-        )
+        return _BUILDERS[name](name, num_classes, _Options(poolings, improved_pooling))
 
 
 def list_models() -> list[str]:
@@ -102,64 +119,51 @@ def list_models() -> list[str]:
     return sorted(_BUILDERS)
 
 
-def _full(
-    name: str, num_classes: int, *, depth: int, poolings: int, improved_pooling: bool
+_FULL = BlockStyle()  # RefineNet
+_LIGHT = BlockStyle(kernel_size=1, adaptation_units=0, output_units=0)  # Light-Weight RefineNet 3.2
+_CASCADES = {  # which features enter each block, coarsest block first: RefineNet, figures 2c and 7
+    "4cascade": ((3,), (2,), (1,), (0,)),
+    "2cascade": ((2, 3), (0, 1)),
+    "single": ((0, 1, 2, 3),),
+}
+
+
+def _resnet(
+    name: str, num_classes: int, options: _Options, *, depth: int, style: BlockStyle, cascade: str
 ) -> RefineNet:
-    """RefineNet, 4-cascaded (its section 3.1 and figure 2c)."""
-    style = BlockStyle(poolings=poolings, improved_pooling=improved_pooling)
-    return _four_cascaded(name, num_classes, depth, style)
+    """RefineNet (its section 3.1 and figures 2c and 7) or Light-Weight RefineNet on a ResNet.
 
-
-def _light_weight(
-    name: str, num_classes: int, *, depth: int, poolings: int, improved_pooling: bool
-) -> RefineNet:
-    """Light-Weight RefineNet: no residual conv units, every convolution 1x1 (its section 3.2)."""
-    style = BlockStyle(
-        kernel_size=1,
-        adaptation_units=0,
-        output_units=0,
-        poolings=poolings,
-        improved_pooling=improved_pooling,
-    )
-    return _four_cascaded(name, num_classes, depth, style)
-
-
-def _four_cascaded(name: str, num_classes: int, depth: int, style: BlockStyle) -> RefineNet:
+    The coarsest feature is reduced to 512 channels, the others to 256.
+    """
     encoder = ResNetEncoder(depth)
     decoder = Cascade(
         encoder.channels,
-        inputs=((3,), (2,), (1,), (0,)),
-        channels=(512, 256, 256, 256),
-        styles=(style,) * 4,
+        (256, 256, 256, 512),
+        inputs=_CASCADES[cascade],
+        styles=[options.applied_to(style)] * len(_CASCADES[cascade]),
     )
     return RefineNet(name, encoder, decoder, num_classes, dropped_features=(2, 3))
 
 
-def _mobilenet_v2(
-    name: str, num_classes: int, *, multitask: bool, poolings: int, improved_pooling: bool
-) -> RefineNet:
+def _mobilenet_v2(name: str, num_classes: int, options: _Options, *, multitask: bool) -> RefineNet:
     """Light-Weight RefineNet, section 3.4: two features for each of the two coarse blocks.
 
     The segmentation branch of Multi-Task RefineNet (Nekrasov et al., ICRA 2019) differs in the
     alignment of upsampling, in the chain of its last block and before the head.
     """
-    style = BlockStyle(
-        kernel_size=1,
-        adaptation_units=0,
-        output_units=0,
+    light = replace(
+        options.applied_to(_LIGHT),
         fusion_convs=False,
-        poolings=poolings,
-        improved_pooling=improved_pooling,
         activation="relu6",
         align_corners=not multitask,
     )
-    last = replace(style, depthwise_pooling=multitask)
+    last = replace(light, depthwise_pooling=multitask)
     encoder = MobileNetV2Encoder()
     decoder = Cascade(
         encoder.channels,
+        (256,) * 6,
         inputs=((5, 4), (2, 3), (1,), (0,)),
-        channels=(256,) * 4,
-        styles=(style, style, style, last),
+        styles=(light, light, light, last),
     )
     pre_head = None
     if multitask:
@@ -168,9 +172,35 @@ def _mobilenet_v2(
     return RefineNet(name, encoder, decoder, num_classes, pre_head=pre_head)
 
 
+def _nasnet_mobile(name: str, num_classes: int, options: _Options) -> RefineNet:
+    """Light-Weight RefineNet on NASNet-Mobile, which its section 3.4 names without a figure."""
+    encoder = NASNetMobileEncoder()
+    decoder = Cascade(
+        encoder.channels,
+        (256,) * 4,
+        inputs=_CASCADES["4cascade"],
+        styles=[options.applied_to(_LIGHT)] * 4,
+    )
+    return RefineNet(name, encoder, decoder, num_classes, normalisation=HALVES, input_multiple=32)
+
+
+def _resnets() -> dict[str, Callable[..., RefineNet]]:
+    builders: dict[str, Callable[..., RefineNet]] = {}
+    for depth in (50, 101, 152):
+        for prefix, style in (("refinenet", _FULL), ("refinenet_lw", _LIGHT)):
+            builders[f"{prefix}{depth}"] = partial(
+                _resnet, depth=depth, style=style, cascade="4cascade"
+            )
+    for cascade in ("single", "2cascade"):
+        builders[f"refinenet101_{cascade}"] = partial(
+            _resnet, depth=101, style=_FULL, cascade=cascade
+        )
+    return builders
+
+
 _BUILDERS: dict[str, Callable[..., RefineNet]] = {
-    **{f"refinenet{depth}": partial(_full, depth=depth) for depth in (50, 101, 152)},
-    **{f"refinenet_lw{depth}": partial(_light_weight, depth=depth) for depth in (50, 101, 152)},
+    **_resnets(),
     "refinenet_lw_mobilenet_v2": partial(_mobilenet_v2, multitask=False),
+    "refinenet_lw_nasnet_mobile": _nasnet_mobile,
     "refinenet_multitask_mobilenet_v2": partial(_mobilenet_v2, multitask=True),
 }

@@ -135,6 +135,18 @@ def test_files_without_the_counters_of_later_pytorch_load(weights):
         assert not any(tensor.is_meta for tensor in model.state_dict().values())
 
 
+def test_a_model_that_was_never_published_takes_files_of_ours_alone(weights, tmp_path):
+    model = build_model("refinenet_lw_nasnet_mobile", num_classes=4)
+    save_checkpoint(model, tmp_path / "ours.safetensors")
+
+    again = build_model("refinenet_lw_nasnet_mobile", num_classes=4)
+    load_checkpoint(again, tmp_path / "ours.safetensors")
+
+    assert torch.equal(again.head.weight, model.head.weight)
+    with pytest.raises(CheckpointError, match=f"no weights were published.*looks like {MODEL}"):
+        load_checkpoint(again, file_of(weights))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -103,7 +103,10 @@ def test_flops_at_625x468_are_the_published_tables_within_one_percent(name, gflo
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (33, 47), (64, 64)])
-@pytest.mark.parametrize("name", [SMALL, "refinenet_lw50", "refinenet_multitask_mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name",
+    [SMALL, "refinenet_lw50", "refinenet_multitask_mobilenet_v2", "refinenet_lw_nasnet_mobile"],
+)
 def test_logits_stand_at_stride_four_rounded_up_for_any_size(name, size):
     model = build_model(name, num_classes=3).eval()
 
@@ -113,31 +116,63 @@ def test_logits_stand_at_stride_four_rounded_up_for_any_size(name, size):
     assert logits.shape == (2, 3, -(-size[0] // 4), -(-size[1] // 4))
 
 
-@pytest.mark.parametrize("name", [SMALL, "refinenet_lw50", "refinenet50"])
-def test_each_block_takes_the_documented_features_at_the_documented_strides(name):
-    model = build_model(name, num_classes=2).eval()
-    taken = {}
-    for position, block in enumerate(model.decoder.blocks):
-        block.register_forward_pre_hook(
-            lambda _, inputs, position=position: taken.update({position: inputs})
-        )
+FOUR = ([[(32, 32)], [(16, 16)], [(8, 8)], [(4, 4)]], [None, 32, 16, 8])
+PAIRS = ([[(32, 32)] * 2, [(16, 16)] * 2, [(8, 8)], [(4, 4)]], [None, 32, 16, 8])
+
+
+@pytest.mark.parametrize(
+    ("name", "wiring"),
+    [
+        ("refinenet50", FOUR),
+        ("refinenet_lw50", FOUR),
+        ("refinenet_lw_nasnet_mobile", FOUR),
+        (SMALL, PAIRS),
+        ("refinenet_multitask_mobilenet_v2", PAIRS),
+        ("refinenet101_single", ([[(4, 4), (8, 8), (16, 16), (32, 32)]], [None])),
+        ("refinenet101_2cascade", ([[(16, 16), (32, 32)], [(4, 4), (8, 8)]], [None, 16])),
+    ],
+)
+def test_each_block_takes_the_documented_features_at_the_documented_strides(name, wiring):
+    model = build_model(name, num_classes=2, device="meta").eval()
+    taken = []
+    for block in model.decoder.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: taken.append(inputs))
+
+    model(torch.empty(1, 3, 64, 128, device="meta"))
+
+    strides = [[(64 // x.shape[2], 128 // x.shape[3]) for x in features] for features, _ in taken]
+    coarse = [None if coarse is None else 64 // coarse.shape[2] for _, coarse in taken]
+    assert (strides, coarse) == wiring
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("refinenet101", [512, 256, 256, 256]),
+        ("refinenet101_single", [256]),
+        ("refinenet101_2cascade", [256, 256]),
+    ],
+)
+def test_paths_are_fused_at_the_smallest_of_their_widths(name, inside):
+    model = build_model(name, num_classes=2, device="meta")
+
+    assert [block.channels for block in model.decoder.blocks] == inside
+    widths = [[conv.out_channels for conv in block.reductions] for block in model.decoder.blocks]
+    assert widths[0][-1] == 512  # the coarsest feature, as RefineNet-4 has it
+
+
+def test_the_nasnet_model_sees_padding_only_where_the_size_needs_it():
+    torch.manual_seed(0)
+    model = build_model("refinenet_lw_nasnet_mobile", num_classes=3).eval()
+    image = torch.rand(1, 3, 50, 70)
 
     with torch.inference_mode():
-        model(torch.zeros(1, 3, 64, 128))
+        logits = model(image)
+        padded = model(functional.pad(image, (0, 26, 0, 14)))
 
-    strides = {
-        position: [(64 // x.shape[2], 128 // x.shape[3]) for x in features]
-        for position, (features, _) in taken.items()
-    }
-    pairs = name == SMALL
-    assert strides == {
-        0: [(32, 32)] * (2 if pairs else 1),
-        1: [(16, 16)] * (2 if pairs else 1),
-        2: [(8, 8)],
-        3: [(4, 4)],
-    }
-    coarse = [None if coarse is None else 64 // coarse.shape[2] for _, coarse in taken.values()]
-    assert coarse == [None, 32, 16, 8]
+    assert logits.shape == (1, 3, 13, 18)
+    torch.testing.assert_close(logits, padded[..., :13, :18])
+    assert model.normalisation.mean == (0.5, 0.5, 0.5)
 
 
 def test_poolings_and_their_order_are_options():
@@ -158,7 +193,7 @@ def test_poolings_and_their_order_are_options():
     )
 
 
-@pytest.mark.parametrize("name", ["refinenet50", "refinenet_lw50", SMALL])
+@pytest.mark.parametrize("name", ["refinenet50", "refinenet_lw50", "refinenet101_single", SMALL])
 def test_gradients_reach_every_parameter(name):
     torch.manual_seed(0)
     model = build_model(name, num_classes=3)
