@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from jobs.progress import ProgressDisplay
     from pipeline import JobSpec, RunReport
+    from refinenet_core import CheckpointInfo
 
 EXIT_WRONG_INPUT = 2
 EXIT_INCOMPLETE = 3
@@ -25,6 +26,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+checkpoint_app = typer.Typer(help="Look at weights files and convert them.", no_args_is_help=True)
+app.add_typer(checkpoint_app, name="checkpoint")
 
 SpecFile = Annotated[Path, typer.Argument(help="Job spec, a YAML file.", show_default=False)]
 Limit = Annotated[
@@ -60,6 +64,57 @@ def quickstart_command(
 ) -> None:
     """Make a small labelled data set, segment it with the built-in model, show the result."""
     _exit_with(lambda display: _quickstart(folder, images, display, as_json=as_json))
+
+
+@app.command("models")
+def models_command(
+    size: Annotated[
+        str, typer.Option(metavar="WIDTHxHEIGHT", help="Image size in pixels.")
+    ] = "512x512",
+    as_json: AsJson = False,
+) -> None:
+    """List the networks: encoder, parameters, GFLOP and activation memory at a size, stride."""
+    width, _, height = size.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"{size!r} is no size; write WIDTHxHEIGHT, for example 512x512")
+    _exit_with(lambda _: _models(int(width), int(height), as_json=as_json))
+
+
+@checkpoint_app.command("inspect")
+def inspect_command(
+    file: Annotated[str, typer.Argument(help="Weights file: a path or URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what a weights file is: kind, model, classes, precision, what else it tells."""
+    _exit_with(lambda _: _inspect(file, as_json=as_json))
+
+
+@checkpoint_app.command("convert")
+def convert_command(
+    file: Annotated[str, typer.Argument(help="Weights file: a path or URL.")],
+    out: Annotated[Path, typer.Argument(help="File to write, .safetensors.")],
+    model: Annotated[
+        str | None, typer.Option(help="Model; by default what the file tells.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help="Built-in label set of its classes.")] = None,
+    scales: Annotated[
+        list[float] | None, typer.Option("--scale", help="Scale that --miou was measured with.")
+    ] = None,
+    miou: Annotated[float | None, typer.Option(min=0, max=1, help="Published mIoU.")] = None,
+    improved_pooling: Annotated[
+        bool, typer.Option(help="The chained pooling convolves first; no file tells.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a weights file as one of ours, which says all that a job needs."""
+
+    def command(_: "ProgressDisplay") -> int:
+        from jobs.convert import Facts, convert
+
+        facts = Facts(model, classes, tuple(scales) if scales else None, miou, improved_pooling)
+        return _show_checkpoint(convert(file, out, facts), as_json=as_json)
+
+    _exit_with(command)
 
 
 def main() -> None:
@@ -110,6 +165,38 @@ def _quickstart(folder: Path, images: int, display: "ProgressDisplay", *, as_jso
         print(f"Pictures:  {pictures}")
         print(f"Run again: refinenet-batch run {quickstart.spec_path(folder)}")
     return report.exit_code
+
+
+def _models(width: int, height: int, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from jobs.tables import models_table
+    from refinenet_core import list_models, measure_cost
+
+    costs = [measure_cost(name, height, width) for name in list_models()]
+    if as_json:
+        _print_json({"width": width, "height": height, "models": list(map(asdict, costs))})
+    else:
+        _print_table(models_table(costs, height, width))
+    return 0
+
+
+def _inspect(file: str, *, as_json: bool) -> int:
+    from jobs.convert import inspect_location
+
+    return _show_checkpoint(inspect_location(file), as_json=as_json)
+
+
+def _show_checkpoint(info: "CheckpointInfo", *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from jobs.tables import checkpoint_table
+
+    if as_json:
+        _print_json(asdict(info))
+    else:
+        _print_table(checkpoint_table(info))
+    return 0
 
 
 def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:

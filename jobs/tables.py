@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from pipeline import RunReport
 from pipeline.progress import DatasetProgress
 from pipeline.uris import shown
+from refinenet_core import CheckpointInfo, ModelCost
 
 
 def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Table:
@@ -44,6 +47,36 @@ def report_table(report: RunReport) -> Table:
             str(dataset.planned),
             _speed(report, dataset.name),
         )
+    return table
+
+
+def models_table(costs: Sequence[ModelCost], height: int, width: int) -> Table:
+    """Return what each network costs for an image of a size."""
+    title = f"One image of {width}x{height}: parameters (M), operations, activations (MiB), stride"
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("model", "encoder"):
+        table.add_column(name, no_wrap=True)
+    for name in ("params", "GFLOP", "act.", "stride"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cost in costs:
+        table.add_row(
+            cost.name,
+            cost.encoder,
+            f"{cost.parameters / 1e6:.3f}",
+            f"{cost.flops / 1e9:.1f}",
+            f"{cost.activation_bytes / 2**20:.0f}",
+            str(cost.stride),
+        )
+    return table
+
+
+def checkpoint_table(info: CheckpointInfo) -> Table:
+    """Return what a weights file is, a row per fact that is known."""
+    table = Table(title=info.source, title_justify="left", show_header=False)
+    for name, value in asdict(info).items():
+        if name != "source" and value is not None:
+            shown_value = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            table.add_row(name.replace("_", " "), shown_value)
     return table
 
 

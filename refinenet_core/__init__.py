@@ -8,6 +8,7 @@ from refinenet_core.checkpoints import (
     published_state_dict,
     save_checkpoint,
 )
+from refinenet_core.costs import ModelCost, measure_cost
 from refinenet_core.errors import CheckpointError, RefineNetError
 from refinenet_core.label_sets import LabelSet, label_set, list_label_sets
 from refinenet_core.metrics import ConfusionMatrix, Scores, confusion_matrix, scores
@@ -20,6 +21,7 @@ __all__ = [
     "CheckpointReport",
     "ConfusionMatrix",
     "LabelSet",
+    "ModelCost",
     "MultiScalePredictor",
     "Prediction",
     "RefineNet",
@@ -32,6 +34,7 @@ __all__ = [
     "list_label_sets",
     "list_models",
     "load_checkpoint",
+    "measure_cost",
     "published_state_dict",
     "resolve_precision",
     "save_checkpoint",
