@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pipeline.completion import complete_spec
 from pipeline.errors import OutputError, SpecError
 from pipeline.mask_table import TABLE_VERSION
 from pipeline.spec import JobSpec
@@ -18,7 +19,7 @@ from refinenet_core import (
     CheckpointReport,
     RefineNet,
     build_model,
-    list_models,
+    inspect_checkpoint,
     load_checkpoint,
     resolve_precision,
 )
@@ -35,7 +36,7 @@ class Job:
     """A spec with everything resolved that results depend on.
 
     Attributes:
-        spec: What the user asked for.
+        spec: What the user asked for, complete.
         checkpoint: What was loaded from the checkpoint, its digest among it.
         gpus_per_actor: GPUs of each actor; 0 runs on the CPU.
         fingerprint: Everything that decides the bytes of the results; strict JSON.
@@ -56,36 +57,39 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     """Check everything about a job that can be checked without its images.
 
     Args:
-        spec: What the user asked for.
+        spec: What the user asked for; what it leaves out is taken from the checkpoint.
         storage: Access to the checkpoint.
         gpus: GPUs that the run can use; by default those of this machine.
 
     Raises:
-        SpecError: The model is unknown, or more GPUs are asked for than there are.
+        SpecError: The model is unknown, something is left out that the checkpoint does not tell,
+            or more GPUs are asked for than there are.
         CheckpointError: The checkpoint is missing or does not fit the model.
         StorageError: The checkpoint cannot be read.
     """
     gpus = torch.cuda.device_count() if gpus is None else gpus
     gpus_per_actor = _gpus_per_actor(spec, gpus)
+    uri = spec.model.checkpoint
+    spec = complete_spec(spec, inspect_checkpoint(storage.read(uri), source=shown(uri)))
     _, report = load_model(spec, storage)
     precision = resolve_precision(spec.inference.precision, "cuda" if gpus_per_actor else "cpu")
     return Job(spec, report, gpus_per_actor, _fingerprint(spec, report.sha256, precision))
 
 
 def load_model(spec: JobSpec, storage: Storage) -> tuple[RefineNet, CheckpointReport]:
-    """Build a job's network and load its checkpoint.
+    """Build the network of a complete spec and load its checkpoint.
 
     Raises:
-        SpecError: The model is unknown.
         CheckpointError: The checkpoint does not fit the model.
         StorageError: The checkpoint cannot be read.
     """
-    if spec.model.name not in list_models():
-        raise SpecError(
-            "model.name",
-            (f"unknown model {spec.model.name!r}; known are: {', '.join(list_models())}",),
-        )
-    model = build_model(spec.model.name, spec.model.num_classes)
+    model = build_model(
+        spec.model.name or "",
+        spec.model.num_classes or 0,
+        poolings=spec.model.poolings or 0,
+        improved_pooling=bool(spec.model.improved_pooling),
+        device="meta",
+    )
     data = storage.read(spec.model.checkpoint)
     return model, load_checkpoint(model, data, source=shown(spec.model.checkpoint))
 
@@ -162,6 +166,8 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
     return {
         "model": spec.model.name,
         "num_classes": spec.model.num_classes,
+        "poolings": spec.model.poolings,
+        "improved_pooling": spec.model.improved_pooling,
         "checkpoint_sha256": checkpoint_sha256,
         "precision": precision,
         "scales": list(spec.inference.scales),

@@ -30,6 +30,7 @@ def run(spec: JobSpec, observer: Observer | None = None) -> RunReport:
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage)
+    spec = job.spec
     output.check(job)
     plans = [_read_or_list(dataset, spec, output) for dataset in spec.datasets]
     output.claim(job)
@@ -52,9 +53,11 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     """
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
-    output.check(prepare_job(spec, storage))
+    job = prepare_job(spec, storage)
+    output.check(job)
     return [
-        measure_progress(_read_or_list(dataset, spec, output), output) for dataset in spec.datasets
+        measure_progress(_read_or_list(dataset, job.spec, output), output)
+        for dataset in job.spec.datasets
     ]
 
 

@@ -45,11 +45,13 @@ class _Section(BaseModel):
 
 
 class ModelSpec(_Section):
-    """Which network, and its weights."""
+    """Which network, and its weights; what is left out is what the checkpoint tells."""
 
-    name: str
-    num_classes: Annotated[int, Field(ge=1, le=255)]
     checkpoint: Uri
+    name: str | None = None
+    num_classes: Annotated[int, Field(ge=1, le=255)] | None = None
+    poolings: PositiveInt | None = None
+    improved_pooling: bool | None = None
 
 
 class InferenceSpec(_Section):
@@ -83,7 +85,7 @@ class DatasetSpec(_Section):
     images: Uri
     targets: Uri | None = None
     targets_missing: Literal["error", "row"] = "error"
-    classes: str | tuple[str, ...] | tuple[ClassSpec, ...]
+    classes: str | tuple[str, ...] | tuple[ClassSpec, ...] | None = None
     ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
 
     @field_validator("targets")
@@ -104,7 +106,13 @@ class DatasetSpec(_Section):
         return classes
 
     def label_set(self) -> LabelSet:
-        """Return class names, colours and the value of unlabelled pixels."""
+        """Return class names, colours and the value of unlabelled pixels.
+
+        Raises:
+            ValueError: The spec has no classes; `completion.complete_spec` gives it some.
+        """
+        if self.classes is None:
+            raise ValueError(f"dataset {self.name!r} has no classes yet")
         if isinstance(self.classes, str):
             known = label_set(self.classes)
             return known if self.ignore_index is None else _ignoring(known, self.ignore_index)
@@ -235,6 +243,8 @@ class JobSpec(_Section):
             if names.count(name) > 1:
                 raise ValueError(f"two datasets are called {name!r}; names must differ")
         for dataset in self.datasets:
+            if dataset.classes is None or self.model.num_classes is None:
+                continue
             classes = len(dataset.label_set().classes)
             if classes != self.model.num_classes:
                 raise ValueError(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline import JobSpec
 from refinenet_core import MultiScalePredictor, build_model, load_checkpoint, published_state_dict
+from refinenet_core import save_checkpoint as save_own
 
 MODEL = "refinenet_lw_mobilenet_v2"
 CLASSES = ["ground", "stripes", "dots", "bricks"]
@@ -94,6 +95,17 @@ def picture(number: int) -> tuple[np.ndarray, np.ndarray]:
     target = (image[..., 0] // 64).astype(np.uint8)
     target[:2] = 255
     return np.ascontiguousarray(image), target
+
+
+def save_own_checkpoint(path: Path) -> Path:
+    """Save the same random weights in our own format, with class names and colours."""
+    torch.manual_seed(0)
+    model = build_model(MODEL, 4)
+    with torch.no_grad():
+        model.head.weight.mul_(20)
+    colours = [(n, n, n) for n in range(4)]
+    save_own(model, path, classes=CLASSES, colours=colours, ignore_index=255)
+    return path
 
 
 def save_checkpoint(path: Path, *, num_classes: int = 4) -> Path:

@@ -142,6 +142,15 @@ def foreign_job_json(job):
     (job.output / "job.json").write_text("[]")
 
 
+def classes_that_nobody_tells(job):
+    del job.dataset["classes"]
+
+
+def model_that_nobody_tells(job):
+    checkpoint_of_another_model(job)
+    del job.spec["model"]["name"]
+
+
 def more_gpus_than_there_are(job):
     job.spec["resources"]["gpus_per_actor"] = 1000
 
@@ -159,6 +168,8 @@ def more_gpus_than_there_are(job):
         (missing_targets, ["1 of 12 images have no target", "targets_missing: row"]),
         (anothers_output, ["holds the results of another job", "Give another `output`"]),
         (foreign_job_json, ["is not a job.json of refinenet-batch"]),
+        (classes_that_nobody_tells, ["datasets[0].classes: missing, and", "give it in the spec"]),
+        (model_that_nobody_tells, ["model.name: missing", "looks like an ImageNet classifier"]),
         (more_gpus_than_there_are, ["resources.gpus_per_actor: is 1000", "GPUs here"]),
     ],
 )

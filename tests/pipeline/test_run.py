@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline import plan, run
 from pipeline.errors import OutputError
 from refinenet_core import confusion_matrix, scores
-from tiny_job import CLASSES, decode_mask, picture, predict
+from tiny_job import CLASSES, decode_mask, picture, predict, save_own_checkpoint
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -294,3 +294,31 @@ def test_the_order_of_work_does_not_change_a_byte(tiny_job):
 
     second = {path.name: path.read_bytes() for path in tiny_job.output.glob("masks/*/*")}
     assert second == first
+
+
+def test_a_checkpoint_of_our_own_says_all_that_the_spec_leaves_out(tiny_job):
+    run(tiny_job.validated())
+    expected = [row["mask"] for row in tiny_job.rows()]
+    path = save_own_checkpoint(tiny_job.root / "ours.safetensors")
+    tiny_job.spec["model"] = {"checkpoint": str(path)}
+    tiny_job.spec["output"] = str(tiny_job.root / "by-checkpoint")
+    del tiny_job.dataset["classes"]
+
+    report = run(tiny_job.validated())
+
+    assert report.datasets[0].labels.classes == tuple(CLASSES)
+    masks = [Image.open(io.BytesIO(row["mask"])) for row in tiny_job.rows()]
+    for mask, other in zip(masks, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(mask), decode_mask(other))
+    assert masks[0].getpalette()[:6] == [0, 0, 0, 1, 1, 1]
+
+
+def test_model_and_class_count_are_inferred_from_a_published_file(tiny_job):
+    tiny_job.spec["model"] = {"checkpoint": tiny_job.spec["model"]["checkpoint"]}
+
+    report = run(tiny_job.validated())
+
+    assert report.exit_code == 0
+    job = json.loads((tiny_job.output / "job.json").read_text())
+    assert job["spec"]["model"]["name"] == "refinenet_lw_mobilenet_v2"
+    assert job["fingerprint"]["num_classes"] == 4
