@@ -5,6 +5,8 @@ from collections import OrderedDict
 import torchvision
 from torch import Tensor, nn
 
+from refinenet_core.preprocessing import rescale
+
 # MobileNetV2, table 2, without its first and last rows: expansion, channels, blocks, stride.
 _MOBILENET_V2_STAGES = (
     (1, 16, 1, 1),
@@ -107,6 +109,34 @@ class ResNetEncoder(nn.Module):
             x = layer(x)
             features.append(x)
         return features
+
+
+class TwoScaleEncoder(nn.Module):
+    """Two independent ResNets, one for the image enlarged and one for it reduced.
+
+    RefineNet, figure 7c and table 9: the image is scaled by 1.2 and by 0.6, so that each layer of the first
+    ResNet has the resolution of the next finer layer of the second one.
+
+    Args:
+        depth: Of both ResNets: 50, 101 or 152.
+    """
+
+    channels = ResNetEncoder.channels * 2
+    """Channels of each feature that `forward` returns."""
+    scales = (1.2, 0.6)
+    """Factors on the image's sides."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.enlarged = ResNetEncoder(depth)
+        self.reduced = ResNetEncoder(depth)
+
+    def forward(self, images_BCHW: Tensor) -> list[Tensor]:
+        """Return four features of the enlarged image, finest first, then four of the reduced."""
+        enlarge, reduce = self.scales
+        fine: list[Tensor] = self.enlarged(rescale(images_BCHW, enlarge))
+        coarse: list[Tensor] = self.reduced(rescale(images_BCHW, reduce))
+        return fine + coarse
 
 
 class ConvNormActivation(nn.Sequential):

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from refinenet_core.blocks import BlockStyle
 from refinenet_core.decoders import Cascade
-from refinenet_core.encoders import MobileNetV2Encoder, ResNetEncoder
+from refinenet_core.encoders import MobileNetV2Encoder, ResNetEncoder, TwoScaleEncoder
 from refinenet_core.nasnet import NASNetMobileEncoder
 from refinenet_core.preprocessing import HALVES, IMAGENET, Normalisation
 
@@ -67,7 +67,14 @@ class RefineNet(nn.Module):
             for index, feature in enumerate(self.encoder(images_BCHW))
         ]
         logits_BCHW: Tensor = self.head(self.pre_head(self.dropout(self.decoder(features))))
-        return logits_BCHW[..., : -(-height // 4), : -(-width // 4)]
+        size = (-(-height // 4), -(-width // 4))
+        if self.input_multiple > 1:
+            return logits_BCHW[..., : size[0], : size[1]]
+        if logits_BCHW.shape[-2:] != size:  # of an encoder that looks at another scale
+            return functional.interpolate(
+                logits_BCHW, size=size, mode="bilinear", align_corners=False
+            )
+        return logits_BCHW
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,22 @@ def _resnet(
     return RefineNet(name, encoder, decoder, num_classes, dropped_features=(2, 3))
 
 
+def _two_scale(name: str, num_classes: int, options: _Options, *, depth: int) -> RefineNet:
+    """RefineNet, 4-cascaded, on two scales of the image (its figure 7c and table 9).
+
+    Features of equal resolution meet in a block: the reduced image's three coarsest enter the two
+    coarse blocks, beside the enlarged image's, which feeds all four.
+    """
+    encoder = TwoScaleEncoder(depth)
+    decoder = Cascade(
+        encoder.channels,
+        (256, 256, 256, 512) * 2,
+        inputs=((3, 6, 7), (2, 5), (1,), (0,)),
+        styles=[options.applied_to(_FULL)] * 4,
+    )
+    return RefineNet(name, encoder, decoder, num_classes, dropped_features=(2, 3, 6, 7))
+
+
 def _mobilenet_v2(name: str, num_classes: int, options: _Options, *, multitask: bool) -> RefineNet:
     """Light-Weight RefineNet, section 3.4: two features for each of the two coarse blocks.
 
@@ -200,6 +223,7 @@ def _resnets() -> dict[str, Callable[..., RefineNet]]:
 
 _BUILDERS: dict[str, Callable[..., RefineNet]] = {
     **_resnets(),
+    "refinenet101_2scale": partial(_two_scale, depth=101),
     "refinenet_lw_mobilenet_v2": partial(_mobilenet_v2, multitask=False),
     "refinenet_lw_nasnet_mobile": _nasnet_mobile,
     "refinenet_multitask_mobilenet_v2": partial(_mobilenet_v2, multitask=True),

@@ -145,6 +145,26 @@ def test_each_block_takes_the_documented_features_at_the_documented_strides(name
     assert (strides, coarse) == wiring
 
 
+def test_two_scales_meet_at_equal_resolutions_and_logits_stand_at_stride_four():
+    model = build_model("refinenet101_2scale", num_classes=2, device="meta").eval()
+    taken = []
+    for block in model.decoder.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: taken.append(inputs))
+
+    logits = model(torch.empty(1, 3, 160, 320, device="meta"))
+
+    # Of 160 rows, 192 are seen by the first ResNet and 96 by the second one.
+    rows = [[feature.shape[2] for feature in features] for features, _ in taken]
+    assert rows == [[6, 6, 3], [12, 12], [24], [48]]
+    channels = [[feature.shape[1] for feature in features] for features, _ in taken]
+    assert channels == [[2048, 1024, 2048], [1024, 512], [512], [256]]
+    coarse = [None if coarse is None else coarse.shape[2] for _, coarse in taken]
+    assert coarse == [None, 6, 12, 24]
+    assert logits.shape == (1, 2, 40, 80)
+    shared = set(model.encoder.enlarged.parameters()) & set(model.encoder.reduced.parameters())
+    assert not shared
+
+
 @pytest.mark.parametrize(
     ("name", "inside"),
     [
