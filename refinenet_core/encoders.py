@@ -114,8 +114,8 @@ class ResNetEncoder(nn.Module):
 class TwoScaleEncoder(nn.Module):
     """Two independent ResNets, one for the image enlarged and one for it reduced.
 
-    RefineNet, figure 7c and table 9: the image is scaled by 1.2 and by 0.6, so that each layer of the first
-    ResNet has the resolution of the next finer layer of the second one.
+    RefineNet, figure 7c and table 9: the image is scaled by 1.2 and by 0.6, so that each layer of
+    the first ResNet has the resolution of the next finer layer of the second one.
 
     Args:
         depth: Of both ResNets: 50, 101 or 152.
