@@ -126,7 +126,10 @@ class Segmenter:
             return []
         try:
             return list(self.predictor.predict(images))
-        except RuntimeError:
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                for sample in samples:  # another batch may give other last bits: say so
+                    sample.row.flags.append("oom_fallback")
             return [
                 self._predict_alone(sample, image)
                 for sample, image in zip(samples, images, strict=True)
