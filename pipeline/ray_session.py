@@ -48,7 +48,22 @@ def _configure_ray_data(retries: int) -> None:
     context.max_map_retries = retries
     context.actor_task_retry_on_errors = True
     context.max_errored_blocks = -1  # one broken part does not end the others
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):  # the terminal; Ray's log file has it all
+            handler.setLevel(logging.ERROR)
+            handler.setFormatter(_Brief())
+
+
+class _Brief(logging.Formatter):
+    """Say in a line why a part failed, where Ray prints the stack of each process on the way."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        if not record.exc_info or not record.exc_info[1]:
+            return record.getMessage()
+        causes = str(record.exc_info[1]).split("\n\nThe above exception")
+        ours = causes[-2] if len(causes) > 1 else causes[-1]  # the last one is Ray's wrapping
+        return f"a part failed: {ours.strip().splitlines()[-1]}"
 
 
 @contextlib.contextmanager

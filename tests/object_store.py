@@ -59,9 +59,9 @@ def server_program() -> str | None:
 
 
 @contextlib.contextmanager
-def running_object_store(folder: Path) -> Iterator[ObjectStore]:
-    """Start a server on free ports, wait until it answers, end it by its process id."""
-    ports = _free_ports()
+def running_object_store(folder: Path, ports: list[int] | None = None) -> Iterator[ObjectStore]:
+    """Start a server, on free ports if none are given, wait until it answers, end it by its id."""
+    ports = ports or free_ports()
     names = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port", "metricsPort")
     command = [
         server_program(),
@@ -112,7 +112,7 @@ def _wait_until_ready(store: ObjectStore, log: Path) -> None:
     raise RuntimeError(f"the S3 server did not answer ({error}); {log.read_text()[-2000:]}")
 
 
-def _free_ports() -> list[int]:
+def free_ports() -> list[int]:
     """Return ports that are free now, and whose gRPC ports, 10000 above, are free as well."""
     ports: list[int] = []
     while len(ports) < _PORTS:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import command
+from object_store import free_ports, running_object_store
 from pipeline.storage import Storage
 from pipeline.uris import absolute_uri
 from tiny_job import TinyJob
@@ -78,6 +79,35 @@ def test_interrupted_a_run_ends_with_130_and_says_that_it_can_go_on(job, place):
     assert again.returncode == 0, again.stderr
     assert "committed already" in again.stderr
     assert len(place.parts()) == IMAGES // 2
+
+
+@pytest.mark.slow
+@pytest.mark.s3
+def test_a_store_that_goes_away_ends_the_run_with_3_and_once_it_is_back_the_run_goes_on(
+    job, tmp_path, monkeypatch
+):
+    ports = free_ports()
+    job.spec["output"] = "s3://results/went-away"
+    spec = job.write_spec()
+    with running_object_store(tmp_path, ports) as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        place = Place(job.spec["output"], Storage())
+        process = command.start("run", spec)
+        wait_for_parts(place, 2, process)
+    _, stderr = process.communicate(timeout=_TIMEOUT_S * 2)
+
+    with running_object_store(tmp_path, ports):
+        again = command.run("run", spec)
+        parts = place.parts()
+
+    assert process.returncode == 3
+    assert "a part failed: pipeline.errors.StorageError: s3://results/went-away" in stderr
+    assert "cannot be reached" in stderr
+    assert "Traceback" not in stderr
+    assert again.returncode == 0, again.stderr
+    assert "committed already" in again.stderr
+    assert len(parts) == IMAGES // 2
 
 
 def wait_for_parts(place, count, process):
