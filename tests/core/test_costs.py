@@ -7,6 +7,7 @@ from torch.profiler import ProfilerActivity, profile
 from refinenet_core import build_model, list_models, measure_cost
 
 
+@pytest.mark.filterwarnings("ignore:Warning. Profiler clears events")  # PyTorch 2.11, of itself
 @pytest.mark.parametrize("name", ["refinenet_lw_mobilenet_v2", "refinenet_lw50"])
 def test_activation_memory_is_what_a_real_forward_pass_takes(name):
     model = build_model(name).eval()
