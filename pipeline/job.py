@@ -69,19 +69,19 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     """
     gpus = torch.cuda.device_count() if gpus is None else gpus
     gpus_per_actor = _gpus_per_actor(spec, gpus)
-    uri = spec.model.checkpoint
-    spec = complete_spec(spec, inspect_checkpoint(storage.read(uri), source=shown(uri)))
-    _, report = load_model(spec, storage)
+    checkpoint = storage.read(spec.model.checkpoint)
+    info = inspect_checkpoint(checkpoint, source=shown(spec.model.checkpoint))
+    spec = complete_spec(spec, info)
+    _, report = load_model(spec, checkpoint)
     precision = resolve_precision(spec.inference.precision, "cuda" if gpus_per_actor else "cpu")
     return Job(spec, report, gpus_per_actor, _fingerprint(spec, report.sha256, precision))
 
 
-def load_model(spec: JobSpec, storage: Storage) -> tuple[RefineNet, CheckpointReport]:
+def load_model(spec: JobSpec, checkpoint: bytes) -> tuple[RefineNet, CheckpointReport]:
     """Build the network of a complete spec and load its checkpoint.
 
     Raises:
         CheckpointError: The checkpoint does not fit the model.
-        StorageError: The checkpoint cannot be read.
     """
     model = build_model(
         spec.model.name or "",
@@ -90,8 +90,7 @@ def load_model(spec: JobSpec, storage: Storage) -> tuple[RefineNet, CheckpointRe
         improved_pooling=bool(spec.model.improved_pooling),
         device="meta",
     )
-    data = storage.read(spec.model.checkpoint)
-    return model, load_checkpoint(model, data, source=shown(spec.model.checkpoint))
+    return model, load_checkpoint(model, checkpoint, source=shown(spec.model.checkpoint))
 
 
 def render_job(job: Job) -> bytes:

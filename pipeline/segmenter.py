@@ -63,7 +63,7 @@ class Segmenter:
         torch.set_num_threads(threads)
         # Pillow warns of metadata that it repairs: nobody reads that in a worker.
         warnings.filterwarnings("ignore", module="PIL")
-        model, report = load_model(job.spec, storage)
+        model, report = load_model(job.spec, storage.read(job.spec.model.checkpoint))
         if report.sha256 != job.checkpoint.sha256:
             raise CheckpointError(
                 report.source, f"has changed: SHA-256 {report.sha256}, was {job.checkpoint.sha256}"
