@@ -1,5 +1,8 @@
 """What the pipeline raises before any worker starts, each with the thing, the fault, the remedy."""
 
+from functools import partial
+from typing import Any
+
 
 class PipelineError(Exception):
     """Base of every error that ends a run because of what its user gave."""
@@ -60,3 +63,17 @@ class DecodeError(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class ShardBrokenError(Exception):
+    """A shard breaks off: `reason` says how, `at_end` whether because there is no more of it."""
+
+    def __init__(self, reason: str, *, at_end: bool) -> None:
+        super().__init__(reason, at_end)
+        self.reason, self.at_end = reason, at_end
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(ShardBrokenError, at_end=self.at_end), (self.reason,)

@@ -2,35 +2,34 @@
 
 import contextlib
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
 import fsspec
+import pyarrow as pa
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import StorageError
-from pipeline.uris import glob_base, has_wildcard, protocol_of, shown
+from pipeline.errors import ShardBrokenError, StorageError
+from pipeline.listing import StoredObject, list_names, list_pages, stored_object
+from pipeline.uris import protocol_of, shown
 
+__all__ = ["Storage", "StorageOptions", "StoredObject"]
+
+# What readers of an open file raise about its content: that is not the storage's.
+_OF_THE_READER: Final = (ShardBrokenError, pa.ArrowException)
 StorageOptions = Mapping[str, Mapping[str, Any]]
 
 _STALE_TEMPORARY_S: Final = 24 * 3600
 # One request per object: s3fs would otherwise ask for the size before each read.
 _DEFAULT_OPTIONS: Final[StorageOptions] = {"s3": {"max_concurrency": 1}}
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object as a listing shows it; `stamp` is its ETag, or else when it was modified."""
-
-    uri: str
-    size_bytes: int
-    stamp: str
+# Faster than "readahead" by a fifth where the reader has work to do, for a block more of memory.
+_IN_ORDER: Final = {"cache_type": "background", "cache_options": {"maxblocks": 2}}
 
 
 class Storage:
@@ -57,11 +56,20 @@ class Storage:
             return bytes(fs.cat_file(path))
 
     @contextlib.contextmanager
-    def open(self, uri: str) -> Iterator[IO[bytes]]:
-        """Open an object to read parts of it, as a Parquet reader does."""
+    def open(self, uri: str, *, block_bytes: int | None = None) -> Iterator[IO[bytes]]:
+        """Open an object to read parts of it, as a Parquet reader does, or all of it in order.
+
+        Args:
+            uri: Where it is.
+            block_bytes: How much to ask for at a time, for reading in order: the next block is
+                fetched while one is read, and no more are kept. The default suits reading here
+                and there; local files are read as they are.
+        """
         with _explained(uri):
             fs, path = self._locate(uri)
-            with fs.open(path, "rb") as file:
+            plain = block_bytes is None or isinstance(fs, LocalFileSystem)
+            options = {} if plain else {"block_size": block_bytes, **_IN_ORDER}
+            with fs.open(path, "rb", **options) as file:
                 yield file
 
     def stat(self, uri: str) -> StoredObject:
@@ -73,7 +81,7 @@ class Storage:
         """
         try:
             fs, path = self._locate(uri)
-            return _stored_object(fs, fs.info(path))
+            return stored_object(fs, fs.info(path))
         except FileNotFoundError:
             raise
         except Exception as error:
@@ -87,19 +95,26 @@ class Storage:
             return False
         return True
 
-    def find(self, pattern: str) -> list[StoredObject]:
-        """Return the files that match a glob, or lie below a folder, in byte order of their URIs.
+    def pages(self, pattern: str) -> Iterator[list[StoredObject]]:
+        """List page by page what matches a glob, or lies below a folder, or is the one such file.
+
+        Yields:
+            At most 1000 files at a time, in the storage's own order: a million need no more memory
+            than a thousand.
 
         Raises:
             StorageError: The bucket or folder is not there, or may not or cannot be listed.
         """
         with _explained(pattern):
-            fs, path = self._locate(pattern)
-            list_below = fs.glob if has_wildcard(path) else fs.find
-            found = list_below(path, detail=True, **_listing_options(fs, path))
-            if not found:
-                fs.ls(glob_base(path), detail=False)  # raises if there is no such folder
-            files = [_stored_object(fs, info) for info in found.values() if info["type"] == "file"]
+            yield from list_pages(*self._locate(pattern))
+
+    def find(self, pattern: str) -> list[StoredObject]:
+        """Return all that `pages` lists, at once and in byte order of the URIs.
+
+        Raises:
+            StorageError: The bucket or folder is not there, or may not or cannot be listed.
+        """
+        files = [file for page in self.pages(pattern) for file in page]
         return sorted(files, key=lambda file: os.fsencode(file.uri))
 
     def names(self, folder: str) -> list[str]:
@@ -109,14 +124,7 @@ class Storage:
             StorageError: It may not or cannot be listed.
         """
         with _explained(folder):
-            fs, path = self._locate(folder)
-            try:
-                entries = fs.ls(path, detail=True)
-            except FileNotFoundError:
-                return []
-            return sorted(
-                entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file"
-            )
+            return sorted(list_names(*self._locate(folder)))
 
     def write(self, uri: str, data: bytes) -> None:
         """Put an object in place, whole or not at all, replacing one that is there.
@@ -131,6 +139,31 @@ class Storage:
                     temporary.replace(path)
             else:
                 fs.pipe_file(path, data)
+
+    @contextlib.contextmanager
+    def write_file(self, uri: str) -> Iterator[IO[bytes]]:
+        """Put what is written to a local temporary file in place, whole or not at all.
+
+        For what is too large to be built in memory. An exception in the block leaves nothing.
+        """
+        fs, path = self._locate(uri)
+        local = isinstance(fs, LocalFileSystem)
+        if local:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            name = _temporary_name(Path(path) if local else Path(scratch) / "object")
+            try:
+                with name.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                with _explained(uri):
+                    if local:
+                        name.replace(path)
+                    else:
+                        fs.put_file(str(name), path)  # its pieces become an object at the end
+            finally:
+                name.unlink(missing_ok=True)
 
     def create(self, uri: str, data: bytes) -> bool:
         """Put an object in place unless there is one; of two writers at once exactly one does.
@@ -154,6 +187,16 @@ class Storage:
                     raise
                 return False
             return True
+
+    def remove(self, uri: str) -> None:
+        """Delete an object; it may be gone already.
+
+        Raises:
+            StorageError: It may not or cannot be deleted.
+        """
+        with _explained(uri), contextlib.suppress(FileNotFoundError):
+            fs, path = self._locate(uri)
+            fs.rm_file(path)
 
     def sweep_temporaries(self, folder: str) -> None:
         """Remove what writers killed in mid-write left in a local folder more than a day ago."""
@@ -180,30 +223,11 @@ class Storage:
         return {}
 
 
-def _listing_options(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, Any]:
-    """Make a folder that cannot be listed an error: fsspec would leave its files out silently.
-
-    S3 is walked folder by folder only for a glob without `**`; its flat listings raise anyway.
-    """
-    on_s3 = "s3" in fs.protocol
-    walks_s3 = on_s3 and has_wildcard(path) and "**" not in path
-    return {"on_error": "raise"} if walks_s3 or isinstance(fs, LocalFileSystem) else {}
-
-
-def _stored_object(fs: fsspec.AbstractFileSystem, info: Mapping[str, Any]) -> StoredObject:
-    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified")
-    return StoredObject(
-        uri=str(fs.unstrip_protocol(info["name"])),
-        size_bytes=int(info["size"] or 0),
-        stamp=str(stamp or "").strip('"'),
-    )
-
-
 @contextlib.contextmanager
 def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
     """Write `data` beside `path`, flushed to disk; what is left of it in the end is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = _temporary_name(path)
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -214,12 +238,16 @@ def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
 @contextlib.contextmanager
 def _explained(uri: str) -> Iterator[None]:
     """Turn what a file system raises into a StorageError that says what to do."""
     try:
         yield
-    except StorageError:
+    except (StorageError, *_OF_THE_READER):
         raise
     except Exception as error:
         raise _explain(uri, error) from error

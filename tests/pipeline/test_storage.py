@@ -4,6 +4,7 @@ import os
 import pickle
 import threading
 import time
+import tracemalloc
 
 import pytest
 
@@ -101,6 +102,46 @@ def test_a_storage_travels_to_workers_by_its_options_alone(folder):
 
     assert copy.options == {"s3": {"anon": False}}
     assert copy.read(f"{folder}/a.bin") == b"x"
+
+
+def test_what_is_removed_is_gone_and_may_be_removed_again(folder):
+    storage = Storage()
+    storage.write(f"{folder}/a.bin", b"x")
+    storage.write(f"{folder}/b.bin", b"x")
+
+    storage.remove(f"{folder}/a.bin")
+    storage.remove(f"{folder}/a.bin")
+
+    assert storage.names(folder) == ["b.bin"]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 64 * 1024, 3 * 64 * 1024, 200_001])
+def test_read_in_order_an_object_is_whole_whatever_its_size(folder, size_bytes):
+    storage = Storage()
+    data = os.urandom(size_bytes)
+    storage.write(f"{folder}/a.bin", data)
+
+    with storage.open(f"{folder}/a.bin", block_bytes=64 * 1024) as file:
+        chunks = list(iter(lambda: file.read(10_000), b""))
+
+    assert b"".join(chunks) == data
+
+
+@pytest.mark.s3
+@pytest.mark.usefixtures("s3")
+def test_read_in_order_a_large_object_needs_the_memory_of_a_few_blocks():
+    storage = Storage()
+    storage.write("s3://results/large.bin", bytes(32 * 2**20))
+
+    with storage.open("s3://results/large.bin", block_bytes=2**20) as file:
+        file.read(1)
+        tracemalloc.start()
+        size_bytes = 1 + sum(len(chunk) for chunk in iter(lambda: file.read(64 * 1024), b""))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert size_bytes == 32 * 2**20
+    assert peak_bytes < 8 * 2**20
 
 
 @pytest.mark.s3
