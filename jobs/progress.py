@@ -31,7 +31,8 @@ class ProgressDisplay:
     def __init__(self) -> None:
         self.started = False
         self._console = Console(stderr=True)
-        self._done = self._total = self._failed = 0
+        self._done = self._failed = 0
+        self._total: int | None = 0  # None if only reading the shards tells
         self._first: tuple[float, int] | None = None  # when the first part came, what was done then
         self._last_line = time.monotonic()
         self._bar = Progress(
@@ -60,18 +61,13 @@ class ProgressDisplay:
     def planned(self, datasets: Sequence[DatasetProgress]) -> None:
         """Say what is planned and what is done already."""
         for dataset in datasets:
-            done = (
-                f"; {dataset.committed_images} images in {dataset.committed_parts} parts are "
-                "committed already"
-                if dataset.committed_parts
-                else ""
-            )
-            self._line(f"{dataset.name}: {dataset.images} images in {dataset.parts} parts{done}")
-        self._total = sum(dataset.images for dataset in datasets)
-        self._done = sum(dataset.committed_images for dataset in datasets)
+            self._line(_plan_line(dataset))
+        images = [dataset.images for dataset in datasets if dataset.images is not None]
+        self._total = sum(images) if len(images) == len(datasets) else None
+        self._done = sum(dataset.committed_images or 0 for dataset in datasets)
         self._last_line = time.monotonic()
         self.started = True
-        if self._done < self._total:
+        if self._total is None or self._done < self._total:
             self._bar.update(self._task, total=self._total, completed=self._done, visible=True)
 
     def committed(self, receipt: Receipt) -> None:
@@ -82,10 +78,11 @@ class ProgressDisplay:
         self._first = self._first or (now, self._done)
         state = f"{self._speed(now)}{self._failed} failed"
         self._bar.update(self._task, completed=self._done, state=state)
-        due = now - self._last_line >= _LINE_INTERVAL_S or self._done >= self._total
+        due = now - self._last_line >= _LINE_INTERVAL_S or self._done == self._total
         if self._bar.disable and due:
             self._last_line = now
-            self._line(f"{self._done}/{self._total} images, {state}{self._time_left(now)}")
+            total = "" if self._total is None else f"/{self._total}"
+            self._line(f"{self._done}{total} images, {state}{self._time_left(now)}")
 
     def _images_per_s(self, now: float) -> float:
         """Return the speed since the first part came: what starting took says nothing of it."""
@@ -99,7 +96,7 @@ class ProgressDisplay:
 
     def _time_left(self, now: float) -> str:
         images_per_s = self._images_per_s(now)
-        if not images_per_s:
+        if not images_per_s or self._total is None:
             return ""
         return f", {(self._total - self._done) / images_per_s:.0f} s left"
 
@@ -109,3 +106,16 @@ class ProgressDisplay:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - a log line, never wrapped
         else:
             self._console.print(text, highlight=False)
+
+
+def _plan_line(dataset: DatasetProgress) -> str:
+    planned = f"{dataset.shards} shards"
+    if dataset.images is not None:
+        planned = f"{dataset.images} images in "
+        planned += f"{dataset.shards} shards" if dataset.parts is None else f"{dataset.parts} parts"
+    if not dataset.committed_parts:
+        return f"{dataset.name}: {planned}"
+    done = f"{dataset.committed_parts} parts"
+    if dataset.committed_images is not None:
+        done = f"{dataset.committed_images} images in {done}"
+    return f"{dataset.name}: {planned}; {done} are committed already"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.box import SIMPLE
+from rich.filesize import decimal
 from rich.table import Table
 
 from pipeline import RunReport
@@ -17,16 +18,19 @@ def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Ta
     """Return what is planned and what is committed, a row per dataset."""
     table = Table(title=f"Plan of {job} → {shown(output)}", title_justify="left")
     table.add_column("dataset", overflow="fold")
-    for name in ("images", "parts", "images committed", "parts committed"):
+    for name in ("size", "shards", "images", "parts", "committed"):
         table.add_column(name, justify="right")
     for dataset in datasets:
         table.add_row(
             dataset.name,
-            str(dataset.images),
-            str(dataset.parts),
-            str(dataset.committed_images),
-            str(dataset.committed_parts),
+            decimal(dataset.size_bytes),
+            str(dataset.shards),
+            _known(dataset.images),
+            _known(dataset.parts),
+            f"{_known(dataset.committed_images)} images, {dataset.committed_parts} parts",
         )
+    if any(dataset.images is None for dataset in datasets):
+        table.caption = "?: only reading the shards tells"
     return table
 
 
@@ -44,7 +48,7 @@ def report_table(report: RunReport) -> Table:
             _score(scores.pixel_accuracy if scores else math.nan),
             str(dataset.ok),
             str(dataset.failed),
-            str(dataset.planned),
+            _known(dataset.planned),
             _speed(report, dataset.name),
         )
     return table
@@ -83,6 +87,10 @@ def checkpoint_table(info: CheckpointInfo) -> Table:
 def _speed(report: RunReport, dataset: str) -> str:
     images = report.timings.images.get(dataset, 0)
     return f"{images / report.timings.wall_s:.2f}" if images else "-"
+
+
+def _known(number: int | None) -> str:
+    return "?" if number is None else str(number)
 
 
 def _score(value: float) -> str:

@@ -21,13 +21,14 @@ class Committer:
     def __call__(self, parts: pa.Table) -> pa.Table:
         """Commit one part, a table of one row, and return its receipt.
 
-        A part that is there already stays: its name follows from its data, so it is the same.
+        A part that is there already stays: its name follows from its data, so it is the same. One
+        that is cut is replaced: its shard may break off elsewhere now.
         """
         segmented = SegmentedPart.from_table(parts)
         receipt = segmented.receipt
         uri = self.output.part_uri(receipt.part)
         start = time.perf_counter()
-        if not self.output.storage.exists(uri):
+        if receipt.part.ending == "cut" or not self.output.storage.exists(uri):
             self.output.storage.write(uri, segmented.file)
         receipt.seconds.write_s += time.perf_counter() - start
         return receipt.to_table()

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.plan import Part
+from pipeline.part import Part
+
+MAX_ENCODED_BYTES = 1 << 30  # of one image; a larger one is not read
 
 ENCODED_SCHEMA = pa.schema(
     [
         ("dataset", pa.string()),
         ("shard", pa.string()),
         ("part", pa.int32()),
-        ("last", pa.bool_()),
+        ("ending", pa.string()),
         ("read_s", pa.float64()),
         ("index", pa.list_(pa.int64())),
         ("key", pa.list_(pa.string())),
-        ("duplicate_key", pa.list_(pa.bool_())),
+        ("flags", pa.list_(pa.list_(pa.string()))),
         ("uri", pa.list_(pa.string())),
         ("target_uri", pa.list_(pa.string())),
         ("status", pa.list_(pa.string())),
@@ -40,7 +42,7 @@ class EncodedImage:
 
     index: int
     key: str
-    duplicate_key: bool
+    flags: list[str]
     uri: str
     target_uri: str | None
     status: str
@@ -63,7 +65,7 @@ class EncodedPart:
             "dataset": self.part.dataset,
             "shard": self.part.shard,
             "part": self.part.number,
-            "last": self.part.last,
+            "ending": self.part.ending,
             "read_s": self.read_s,
         }
         for name in _IMAGE_FIELDS:
@@ -76,7 +78,7 @@ class EncodedPart:
         [row] = table.to_pylist()
         columns = (row[name] for name in _IMAGE_FIELDS)
         images = [EncodedImage(*values) for values in zip(*columns, strict=True)]
-        part = Part(row["dataset"], row["shard"], row["part"], len(images), row["last"])
+        part = Part(row["dataset"], row["shard"], row["part"], len(images), row["ending"])
         return cls(part, images, row["read_s"])
 
 

@@ -11,19 +11,20 @@ import torch
 from pipeline.commit import Committer
 from pipeline.job import Job
 from pipeline.output import Output
-from pipeline.plan import Shard
 from pipeline.ray_session import running_ray
-from pipeline.reader import Reader, work_item
+from pipeline.reader import Reader
 from pipeline.receipt import Receipt
 from pipeline.segmenter import Segmenter
 from pipeline.spec import ActorsSpec
 from pipeline.storage import Storage
+from pipeline.work_item import WorkItem, pack_items
 
 # Logical CPUs, for scheduling. An actor claims less than its threads: on a machine of two cores
 # the reading and writing tasks would otherwise wait for a CPU that the actor holds for ever.
 _READER_CPUS = 0.25
 _ACTOR_CPUS = 0.5
 _COMMITTER_CPUS = 0.25
+_MOST_ROWS = 1250  # of work: 20,000 parts; above that, a row holds several shards
 _RETRIES = 2  # of a part in one run; what still fails then is reported, and tried by the next run
 
 
@@ -50,9 +51,9 @@ def plan_pool(job: Job) -> Pool:
 
 
 def execute(
-    job: Job, output: Output, storage: Storage, shards: Sequence[Shard]
+    job: Job, output: Output, storage: Storage, items: Sequence[WorkItem]
 ) -> Iterator[Receipt]:
-    """Make the parts of some shards; yield a receipt as each is committed.
+    """Make the parts that some shards lack; yield a receipt as each is committed.
 
     A part that fails is tried again a bounded number of times, then left out: compare the plan
     with a listing afterwards, never with the receipts.
@@ -63,13 +64,14 @@ def execute(
 
         # Retry counts have no other way in yet; Ray is pinned below the version that drops this.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        # Said of a run whose parts turn out to be there already: nothing to act on.
+        warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
         pool = plan_pool(job)
-        dataset = ray.data.from_items(
-            [work_item(shard) for shard in shards], override_num_blocks=len(shards)
-        )
+        rows = pack_items(items, rows=_MOST_ROWS)
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         stages = (
             dataset.map_batches(
-                Reader(output, storage),
+                Reader(job.spec, output, storage),
                 batch_size=1,
                 batch_format="pyarrow",
                 num_cpus=_READER_CPUS,

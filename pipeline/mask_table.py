@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline.plan import Part
+from pipeline.part import Part
 
 TABLE_VERSION = 1
 METADATA_KEY: Final = b"refinenet_batch"

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.committed import Committed
 from pipeline.errors import OutputError, StorageError
 from pipeline.job import Job, differences, parse_job, render_job
-from pipeline.plan import DatasetPlan, Part, Shard
+from pipeline.part import Part
+from pipeline.plan import DatasetPlan
 from pipeline.storage import Storage
 from pipeline.uris import join, shown
+from pipeline.work_item import WorkItem
 
 
 class Output:
@@ -76,6 +82,11 @@ class Output:
             raise StorageError(self.plan_uri(plan.dataset), "was written but cannot be found")
         return frozen
 
+    def replace_plan(self, plan: DatasetPlan) -> DatasetPlan:
+        """Store a plan that an older one has grown into."""
+        self.storage.write(self.plan_uri(plan.dataset), plan.to_parquet())
+        return plan
+
     def read_plan(self, dataset: str) -> DatasetPlan | None:
         """Return a dataset's frozen plan, None if there is none yet."""
         uri = self.plan_uri(dataset)
@@ -83,18 +94,20 @@ class Output:
             return None
         return DatasetPlan.from_parquet(dataset, self.storage.read(uri))
 
-    def committed(self, plan: DatasetPlan) -> set[str]:
-        """Return the names of a plan's part files that are there, from a fresh listing."""
-        planned = {part.file_name for shard in plan.shards() for part in shard.parts}
-        return planned.intersection(self.storage.names(self.masks_uri(plan.dataset)))
+    def read_plan_table(self, dataset: str) -> pa.Table:
+        """Return the whole table of a frozen plan, a million images' as well."""
+        return pq.read_table(pa.BufferReader(self.storage.read(self.plan_uri(dataset))))
 
-    def missing(self, plans: Iterable[DatasetPlan]) -> list[Shard]:
-        """Return the shards that have parts to be made, with those parts alone."""
-        shards = []
+    def committed(self, plan: DatasetPlan) -> Committed:
+        """Return what is committed of a plan, from a fresh listing."""
+        return Committed(plan, self.storage.names(self.masks_uri(plan.dataset)))
+
+    def missing(self, plans: Iterable[DatasetPlan]) -> list[WorkItem]:
+        """Return the shards that have parts to be made."""
+        return [item for plan in plans for item in self.committed(plan).missing()]
+
+    def sweep_cut_parts(self, plans: Iterable[DatasetPlan]) -> None:
+        """Delete the files of cut parts whose shards have been read further since."""
         for plan in plans:
-            committed = self.committed(plan)
-            for shard in plan.shards():
-                parts = tuple(part for part in shard.parts if part.file_name not in committed)
-                if parts:
-                    shards.append(Shard(shard.dataset, shard.row_group, parts))
-        return shards
+            for name in self.committed(plan).superseded:
+                self.storage.remove(join(self.masks_uri(plan.dataset), name))

@@ -1,195 +1,259 @@
-"""The plan: which images there are and how they are cut into shards and parts, frozen once."""
+"""The plan: a dataset's shards, frozen once.
 
-import hashlib
+A dataset whose images are single objects (folders, manifests) is planned image by image, and cut
+into shards and parts beforehand. One whose shards are files of many images (tars, Parquet tables)
+is planned shard by shard; its parts follow as the shards are read.
+"""
+
 import io
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.storage import StoredObject
+from pipeline.part import shard_slug
 
-SHARD_PARTS = 16  # parts in a shard that the plan cuts from a folder
+SHARD_PARTS: Final = 16  # parts in a shard that the plan cuts
 
-PLAN_SCHEMA = pa.schema(
+LISTED_SCHEMA = pa.schema(
     [
-        pa.field("shard", pa.string(), nullable=False),
-        pa.field("part", pa.int32(), nullable=False),
-        pa.field("index", pa.int64(), nullable=False),
         pa.field("key", pa.string(), nullable=False),
-        pa.field("duplicate_key", pa.bool_(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
-        pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("stamp", pa.string(), nullable=False),
+        pa.field("size_bytes", pa.int64()),  # size and stamp are null if it was not there
+        pa.field("stamp", pa.string()),
         pa.field("target_uri", pa.string()),
         pa.field("target_size_bytes", pa.int64()),
         pa.field("target_stamp", pa.string()),
     ]
 )
 
+PLAN_SCHEMA = pa.schema(
+    [
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("duplicate_key", pa.bool_(), nullable=False),
+        *LISTED_SCHEMA,
+    ]
+)
+
+SHARDS_SCHEMA = pa.schema(
+    [
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("size_bytes", pa.int64(), nullable=False),
+        pa.field("stamp", pa.string(), nullable=False),
+        pa.field("first_row_group", pa.int32()),  # of a Parquet table; null for a tar
+        pa.field("row_groups", pa.int32()),
+        pa.field("first_row", pa.int64()),
+        pa.field("images", pa.int64()),  # null if only reading tells
+        pa.field("take_images", pa.int64()),  # how many to take; null for all
+    ]
+)
+
 
 @dataclass(frozen=True)
-class PlannedImage:
-    """An image as its source listed it."""
+class ShardFile:
+    """A shard that is a file, or some row groups of one; fields as in `SHARDS_SCHEMA`."""
 
-    key: str
-    image: StoredObject
-    target: StoredObject | None
+    shard: str
+    uri: str
+    size_bytes: int
+    stamp: str
+    first_row_group: int | None = None
+    row_groups: int | None = None
+    first_row: int | None = None
+    images: int | None = None
+    take_images: int | None = None
 
 
 @dataclass(frozen=True)
-class Part:
-    """A bounded run of one shard's images: the unit of work and of commit."""
+class PlannedShard:
+    """A shard as the driver sees it.
+
+    Attributes:
+        dataset: The dataset's name.
+        name: The shard's name.
+        row_group: Row group of the plan that lists its images, where the plan does.
+        part_images: Images of each part; None if they follow from reading `file`.
+        file: What to read; None if the plan lists the images.
+    """
 
     dataset: str
-    shard: str
-    number: int
-    images: int
-    last: bool
+    name: str
+    row_group: int
+    part_images: tuple[int, ...] | None = None
+    file: ShardFile | None = None
 
     @property
-    def file_name(self) -> str:
-        """Name of the part's file; it follows from the data alone, so writers cannot disagree."""
-        end = "-end" if self.last else ""
-        return f"{shard_slug(self.dataset, self.shard)}-{self.number:06d}{end}.parquet"
+    def images(self) -> int | None:
+        """Images in the shard, if that is known before it is read."""
+        if self.part_images is not None:
+            return sum(self.part_images)
+        assert self.file is not None  # noqa: S101 - one of the two is given
+        if self.file.images is None or self.file.take_images is None:
+            return self.file.images
+        return min(self.file.images, self.file.take_images)
 
-
-@dataclass(frozen=True)
-class Shard:
-    """One row of work: some parts of a shard, and the plan's row group that lists its images."""
-
-    dataset: str
-    row_group: int
-    parts: tuple[Part, ...]
+    @cached_property
+    def slug(self) -> str:
+        """What the names of its part files start with."""
+        return shard_slug(self.dataset, self.name)
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """A dataset's images in shards and parts.
+    """A dataset's shards.
 
     Attributes:
         dataset: Its name.
-        table: A row per image, ordered by shard and index; columns as in `PLAN_SCHEMA`.
+        table: Columns as in `PLAN_SCHEMA`, a row per image ordered by shard and index, or as in
+            `SHARDS_SCHEMA`, a row per shard. Of a plan that was read back, only what `shards`
+            needs.
     """
 
     dataset: str
     table: pa.Table
 
     @property
-    def num_images(self) -> int:
-        """Number of images planned."""
-        return int(self.table.num_rows)
+    def num_images(self) -> int | None:
+        """Number of images planned, None if only reading tells."""
+        if "part" in self.table.schema.names:
+            return int(self.table.num_rows)
+        images = [shard.images for shard in self.shards]
+        known = [count for count in images if count is not None]
+        return sum(known) if len(known) == len(images) else None
 
-    def shards(self) -> list[Shard]:
-        """Return every shard with all of its parts, in order."""
-        counts = self.table.group_by(["shard", "part"], use_threads=False).aggregate(
-            [("index", "count")]
-        )
-        images: dict[str, list[int]] = {}
-        for shard, count in zip(
-            counts["shard"].to_pylist(), counts["index_count"].to_pylist(), strict=True
-        ):
-            images.setdefault(shard, []).append(count)
+    @property
+    def size_bytes(self) -> int:
+        """Encoded bytes of the images, or of the files that hold them."""
+        if "part" in self.table.schema.names:
+            return int(pc.sum(self.table["size_bytes"]).as_py() or 0)
+        files = {shard.file.uri: shard.file.size_bytes for shard in self.shards if shard.file}
+        return sum(files.values())
+
+    @cached_property
+    def shards(self) -> Sequence[PlannedShard]:
+        """Every shard, in order."""
+        if "part" not in self.table.schema.names:
+            return [
+                PlannedShard(self.dataset, row["shard"], number, file=ShardFile(**row))
+                for number, row in enumerate(self.table.to_pylist())
+            ]
         return [
-            Shard(
+            PlannedShard(
                 self.dataset,
+                self.table["shard"][start].as_py(),
                 row_group,
-                tuple(
-                    Part(self.dataset, shard, number, count, last=number == len(counts) - 1)
-                    for number, count in enumerate(counts)
+                part_images=tuple(
+                    int(count)
+                    for count in np.bincount(self.table["part"].slice(start, length).to_numpy())
                 ),
             )
-            for row_group, (shard, counts) in enumerate(images.items())
+            for row_group, (start, length) in enumerate(self._runs())
         ]
 
     def to_parquet(self) -> bytes:
-        """Return the plan as a Parquet file with one row group per shard."""
+        """Return the plan as a Parquet file; where it lists images, one row group per shard."""
         buffer = io.BytesIO()
-        with pq.ParquetWriter(buffer, PLAN_SCHEMA, compression="zstd") as writer:
-            for start, length in _runs(self.table["shard"].to_pylist()):
-                writer.write_table(self.table.slice(start, length), row_group_size=length)
+        with pq.ParquetWriter(buffer, self.table.schema, compression="zstd") as writer:
+            if "part" in self.table.schema.names:
+                for start, length in self._runs():
+                    writer.write_table(self.table.slice(start, length), row_group_size=length)
+            else:
+                writer.write_table(self.table)
         return buffer.getvalue()
 
     @classmethod
     def from_parquet(cls, dataset: str, data: bytes) -> "DatasetPlan":
-        """Read what `to_parquet` wrote."""
-        return cls(dataset, pq.read_table(pa.BufferReader(data)))
+        """Read of what `to_parquet` wrote as much as `shards` needs."""
+        file = pq.ParquetFile(pa.BufferReader(data))
+        lists_images = "part" in file.schema_arrow.names
+        columns = ["shard", "part", "size_bytes"] if lists_images else None
+        return cls(dataset, file.read(columns=columns))
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """Yield start and length of each shard's rows."""
+        shards = self.table["shard"].combine_chunks().dictionary_encode()
+        if isinstance(shards, pa.ChunkedArray):
+            shards = shards.combine_chunks()
+        indices = shards.indices.to_numpy()
+        starts = np.flatnonzero(np.diff(indices, prepend=-1))
+        lengths = np.diff(starts, append=len(indices))
+        yield from zip(starts.tolist(), lengths.tolist(), strict=True)
 
 
 def plan_images(
     dataset: str,
-    folder: str,
-    images: Sequence[PlannedImage],
+    source: str,
+    listed: pa.Table,
     *,
     part_images: int,
     part_bytes: int,
+    after: pa.Table | None = None,
 ) -> DatasetPlan:
     """Cut a list of images into parts, and every `SHARD_PARTS` parts into a shard.
 
     Args:
         dataset: The dataset's name.
-        folder: URI that the shards are named after.
-        images: In the order in which they will be read.
+        source: URI of the folder or manifest, which the shards are named after.
+        listed: Columns as in `LISTED_SCHEMA`, in the order in which images will be read.
         part_images: Images in a part at most.
         part_bytes: Encoded bytes of a part's images at most; a larger image is a part alone.
+        after: Rows of an older plan, which stay as they are; the new shards follow behind them.
     """
-    keys = Counter(image.key for image in images)
-    rows = []
-    for part, members in enumerate(_cut(images, part_images, part_bytes)):
-        shard, number = divmod(part, SHARD_PARTS)
-        if number == 0:
-            index = 0
-        for member in members:
-            target = member.target
-            rows.append(
-                {
-                    "shard": f"{folder}#{shard:06d}",
-                    "part": number,
-                    "index": index,
-                    "key": member.key,
-                    "duplicate_key": keys[member.key] > 1,
-                    "uri": member.image.uri,
-                    "size_bytes": member.image.size_bytes,
-                    "stamp": member.image.stamp,
-                    "target_uri": target and target.uri,
-                    "target_size_bytes": target and target.size_bytes,
-                    "target_stamp": target and target.stamp,
-                }
-            )
-            index += 1
-    return DatasetPlan(dataset, pa.Table.from_pylist(rows, schema=PLAN_SCHEMA))
+    first_shard = len(DatasetPlan(dataset, after).shards) if after is not None else 0
+    keys = [listed["key"]] if after is None else [after["key"], listed["key"]]
+    parts = _cut(_sizes(listed), part_images, part_bytes)
+    shards, numbers = np.divmod(parts, SHARD_PARTS)
+    positions = np.arange(len(parts))
+    starts = np.flatnonzero(np.diff(shards, prepend=-1))
+    index = positions - starts[shards] if len(parts) else positions
+    names = [f"{source}#{first_shard + number:06d}" for number in range(len(starts))]
+    columns = {
+        "shard": pa.array(names, pa.string()).take(pa.array(shards)),
+        "part": pa.array(numbers, pa.int32()),
+        "index": pa.array(index, pa.int64()),
+        "duplicate_key": _repeats(keys, listed["key"]),
+        **{name: listed[name] for name in LISTED_SCHEMA.names},
+    }
+    table = pa.table(columns, schema=PLAN_SCHEMA)
+    return DatasetPlan(dataset, table if after is None else pa.concat_tables([after, table]))
 
 
-def shard_slug(dataset: str, shard: str) -> str:
-    """Return what a shard's part files start with: a readable slug and a hash that is unique."""
-    slug = re.sub(r"[^A-Za-z0-9._-]", "-", shard.rpartition("/")[2])[:60]
-    digest = hashlib.sha256(f"{dataset}\n{shard}".encode()).hexdigest()[:16]
-    return f"{slug}-{digest}"
+def plan_shard_files(dataset: str, files: Sequence[ShardFile]) -> DatasetPlan:
+    """Return the plan of a dataset whose shards are files, in the order given."""
+    rows = [vars(file) for file in files]
+    return DatasetPlan(dataset, pa.Table.from_pylist(rows, schema=SHARDS_SCHEMA))
+
+
+def _sizes(listed: pa.Table) -> npt.NDArray[np.int64]:
+    sizes: npt.NDArray[np.int64] = pc.fill_null(listed["size_bytes"], 0).to_numpy()
+    return sizes
 
 
 def _cut(
-    images: Sequence[PlannedImage], part_images: int, part_bytes: int
-) -> Iterator[list[PlannedImage]]:
-    part: list[PlannedImage] = []
-    size_bytes = 0
-    for image in images:
-        full = len(part) == part_images or size_bytes + image.image.size_bytes > part_bytes
-        if part and full:
-            yield part
-            part, size_bytes = [], 0
-        part.append(image)
-        size_bytes += image.image.size_bytes
-    if part:
-        yield part
+    sizes_bytes: npt.NDArray[np.int64], part_images: int, part_bytes: int
+) -> npt.NDArray[np.int64]:
+    """Return the number of each image's part, counted over all shards."""
+    parts = np.empty(len(sizes_bytes), dtype=np.int64)
+    part = images = filled_bytes = 0
+    for position, size_bytes in enumerate(sizes_bytes.tolist()):
+        if images and (images == part_images or filled_bytes + size_bytes > part_bytes):
+            part, images, filled_bytes = part + 1, 0, 0
+        parts[position] = part
+        images, filled_bytes = images + 1, filled_bytes + size_bytes
+    return parts
 
 
-def _runs(values: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield start and length of each run of equal values."""
-    start = 0
-    for position in range(1, len(values) + 1):
-        if position == len(values) or values[position] != values[start]:
-            yield start, position - start
-            start = position
+def _repeats(keys: Sequence[pa.ChunkedArray], of: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Say of each key whether it is there more than once among all `keys`."""
+    counts = pa.chunked_array([chunk for column in keys for chunk in column.chunks]).value_counts()
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return pc.is_in(of, value_set=repeated)

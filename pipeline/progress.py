@@ -4,19 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.output import Output
-from pipeline.plan import DatasetPlan
+from pipeline.committed import Committed
 from pipeline.receipt import Receipt
 
 
 @dataclass(frozen=True)
 class DatasetProgress:
-    """How far a dataset is: what is planned, and what of it is committed."""
+    """How far a dataset is: what is planned, and what of it is committed.
+
+    Numbers that only reading the shards tells are None.
+    """
 
     name: str
-    images: int
-    parts: int
-    committed_images: int
+    shards: int
+    images: int | None
+    parts: int | None
+    size_bytes: int
+    committed_shards: int
+    committed_images: int | None
     committed_parts: int
 
 
@@ -40,15 +45,17 @@ class Silent:
         """Ignore the part."""
 
 
-def measure_progress(plan: DatasetPlan, output: Output) -> DatasetProgress:
-    """Compare a plan with a fresh listing of what is committed."""
-    parts = [part for shard in plan.shards() for part in shard.parts]
-    names = output.committed(plan)
-    committed = [part for part in parts if part.file_name in names]
+def measure_progress(committed: Committed) -> DatasetProgress:
+    """Compare a plan with what is committed."""
+    shards = committed.plan.shards
+    parts = [len(shard.part_images) for shard in shards if shard.part_images is not None]
     return DatasetProgress(
-        name=plan.dataset,
-        images=plan.num_images,
-        parts=len(parts),
-        committed_images=sum(part.images for part in committed),
-        committed_parts=len(committed),
+        name=committed.plan.dataset,
+        shards=len(shards),
+        images=committed.plan.num_images,
+        parts=sum(parts) if len(parts) == len(shards) else None,
+        size_bytes=committed.plan.size_bytes,
+        committed_shards=committed.num_finished_shards,
+        committed_images=committed.num_images,
+        committed_parts=committed.num_parts,
     )

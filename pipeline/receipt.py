@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.plan import Part
+from pipeline.part import Part
 
 _RECEIPT = pa.field("receipt", pa.string())
 _FILE = pa.field("file", pa.large_binary())

@@ -93,20 +93,28 @@ def make_report(
     spec: JobSpec, plans: Sequence[DatasetPlan], output: Output, timings: RunTimings
 ) -> RunReport:
     """Fold the committed files into a report; a part counts if a fresh listing shows its file."""
-    datasets = []
+    datasets, missing = [], []
     for dataset, plan in zip(spec.datasets, plans, strict=True):
-        tables = _read_parts(output, dataset.name, sorted(output.committed(plan)))
+        committed = output.committed(plan)
+        lacking = committed.missing_files()
+        missing += lacking
         datasets.append(
-            summarize_dataset(dataset.name, dataset.label_set(), plan.num_images, tables)
+            summarize_dataset(
+                dataset.name,
+                dataset.label_set(),
+                _read_parts(output, dataset.name, committed.files),
+                planned=plan.num_images,
+                complete=not lacking,
+            )
         )
     failed = sum(dataset.failed for dataset in datasets)
-    images = sum(dataset.planned for dataset in datasets)
+    images = sum(dataset.planned or dataset.counts.images for dataset in datasets)
     return RunReport(
         job=spec.name,
         output=spec.output,
         datasets=datasets,
         timings=timings,
-        missing_parts=[part.file_name for shard in output.missing(plans) for part in shard.parts],
+        missing_parts=missing,
         within_tolerance=spec.tolerance.allows(failed, images),
     )
 

@@ -3,16 +3,24 @@
 import hashlib
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from pipeline.decoding import DecodedImage, decode_image, decode_target, stored_pixels
+from pipeline.dataset_spec import DatasetSpec
+from pipeline.decoding import (
+    DecodedImage,
+    Pixels,
+    allow_pixels,
+    decode_image,
+    stored_pixels,
+)
+from pipeline.decoding_threads import decode_each
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import DecodeError
 from pipeline.job import Job, load_model
@@ -25,25 +33,46 @@ from pipeline.mask_table import (
 )
 from pipeline.receipt import Receipt, SegmentedPart, StageSeconds
 from pipeline.storage import Storage
+from pipeline.targets import ClassIds, TargetReader
 from refinenet_core import (
     CheckpointError,
-    LabelSet,
     MultiScalePredictor,
     Prediction,
     confusion_matrix,
 )
 from refinenet_core.palettes import png_palette
 
+T = TypeVar("T")
+
 _WINDOW_PIXELS = 1 << 26  # decoded at a time: 200 MB of RGB
 
 
 @dataclass
 class _Sample:
-    """An image on its way through the actor: its encoded bytes, its row, its decoded pixels."""
+    """An image on its way through the actor: its encoded bytes, its row, what was decoded.
+
+    Attributes:
+        header_pixels: Width times height by the header; 0 for one that cannot be decoded.
+        pixels: RGB, from its decoding until it is predicted.
+    """
 
     encoded: EncodedImage
     row: MaskRow
-    decoded: DecodedImage | None = None
+    header_pixels: int = 0
+    pixels: Pixels | None = None
+    orientation: int = 1
+    target: ClassIds | None = None
+
+
+class _Dataset:
+    """What the actor knows of a data set, made once."""
+
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.decode = spec.decode
+        self.has_targets = spec.has_targets
+        self.labels = spec.label_set()
+        self.palette = png_palette(self.labels.colours)
+        self.targets = TargetReader(self.labels, spec.labels)
 
 
 class Segmenter:
@@ -63,6 +92,7 @@ class Segmenter:
         torch.set_num_threads(threads)
         # Pillow warns of metadata that it repairs: nobody reads that in a worker.
         warnings.filterwarnings("ignore", module="PIL")
+        allow_pixels(max(dataset.decode.max_pixels for dataset in job.spec.datasets))
         model, report = load_model(job.spec, storage.read(job.spec.model.checkpoint))
         if report.sha256 != job.checkpoint.sha256:
             raise CheckpointError(
@@ -77,9 +107,9 @@ class Segmenter:
             precision=job.fingerprint["precision"],
             batch_pixels=job.spec.inference.batch_pixels,
         )
+        self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
-        self.label_sets = {dataset.name: dataset.label_set() for dataset in job.spec.datasets}
-        self.has_targets = {dataset.name: bool(dataset.targets) for dataset in job.spec.datasets}
+        self.datasets = {spec.name: _Dataset(spec) for spec in job.spec.datasets}
 
     def __call__(self, parts: pa.Table) -> pa.Table:
         """Segment one part, a table of one row, into a table of one row."""
@@ -95,45 +125,108 @@ class Segmenter:
 
     def segment(self, encoded: EncodedPart, seconds: StageSeconds) -> list[MaskRow]:
         """Return a row for each image of a part, in order; add to `seconds` what it took."""
+        dataset = self.datasets[encoded.part.dataset]
         samples = [
             _Sample(image, _start_row(image, encoded.part.shard)) for image in encoded.images
         ]
+        start = time.perf_counter()
+        self._read_headers(samples, dataset)
+        seconds.decode_s += time.perf_counter() - start
         for window in _windows(samples):
-            self._segment_window(window, encoded.part.dataset, seconds)
+            self._segment_window(window, dataset, seconds)
         return [sample.row for sample in samples]
 
     def _segment_window(
-        self, window: Sequence[_Sample], dataset: str, seconds: StageSeconds
+        self, window: Sequence[_Sample], dataset: _Dataset, seconds: StageSeconds
     ) -> None:
         start = time.perf_counter()
-        list(self.pool.map(_decode, window))
+        self._decode_images(window, dataset)
         decoded_at = time.perf_counter()
-        ready = [sample for sample in window if sample.decoded is not None]
-        predictions = self._predict(ready)
+        predicted = self._predict([sample for sample in window if sample.pixels is not None])
         predicted_at = time.perf_counter()
-        finish = partial(_finish, labels=self.label_sets[dataset], scored=self.has_targets[dataset])
-        list(self.pool.map(finish, ready, predictions))
         for sample in window:
-            sample.decoded = None
-        seconds.decode_s += decoded_at - start
+            sample.pixels = None
+        if dataset.has_targets:
+            self._read_targets([sample for sample, _ in predicted], dataset)
+        read_at = time.perf_counter()
+        list(self.pool.map(lambda pair: _finish(pair[0], pair[1], dataset), predicted))
+        for sample in window:
+            sample.target = None
+        seconds.decode_s += decoded_at - start + read_at - predicted_at
         seconds.predict_s += predicted_at - decoded_at
-        seconds.encode_s += time.perf_counter() - predicted_at
+        seconds.encode_s += time.perf_counter() - read_at
 
-    def _predict(self, samples: Sequence[_Sample]) -> list[Prediction | None]:
+    def _read_headers(self, samples: Sequence[_Sample], dataset: _Dataset) -> None:
+        """Refuse what a header tells, before memory is spent; learn the sizes of the others."""
+        there = [sample for sample in samples if sample.encoded.image is not None]
+        list(self.pool.map(_hash, there))
+
+        def read(sample: _Sample) -> int:
+            return stored_pixels(sample.encoded.image or b"", dataset.decode)
+
+        for sample, pixels in zip(there, self._decode(read, there, dataset), strict=True):
+            if isinstance(pixels, DecodeError):
+                sample.row.fail(pixels.status, pixels.reason)
+            else:
+                sample.header_pixels = pixels
+
+    def _decode_images(self, window: Sequence[_Sample], dataset: _Dataset) -> None:
+        def read(sample: _Sample) -> DecodedImage:
+            return decode_image(sample.encoded.image or b"", dataset.decode)
+
+        for sample, image in zip(window, self._decode(read, window, dataset), strict=True):
+            row = sample.row
+            if isinstance(image, DecodeError):
+                row.fail(image.status, image.reason)
+                continue
+            row.flags += image.flags
+            row.stored_height, row.stored_width = image.stored_size
+            row.height, row.width = image.pixels.shape[:2]
+            sample.pixels, sample.orientation = image.pixels, image.orientation
+
+    def _read_targets(self, samples: Sequence[_Sample], dataset: _Dataset) -> None:
+        """Read the targets of images that were predicted; a bad one fails its row."""
+        there = [s for s in samples if s.encoded.target is not None and s.row.status == "ok"]
+
+        def read(sample: _Sample) -> ClassIds:
+            row = sample.row
+            return dataset.targets.read(
+                sample.encoded.target or b"",
+                (row.height or 0, row.width or 0),
+                sample.orientation,
+                exif_applied="exif_applied" in row.flags,
+            )
+
+        for sample, target in zip(there, self._decode(read, there, dataset), strict=True):
+            if not isinstance(target, DecodeError):
+                sample.target = target
+            elif target.status == "bad_target":
+                sample.row.fail("bad_target", target.reason)
+            else:
+                sample.row.fail("bad_target", f"target {target.reason}")
+
+    def _decode(
+        self, read: Callable[[_Sample], T], samples: Sequence[_Sample], dataset: _Dataset
+    ) -> list[T | DecodeError]:
+        limit_s = dataset.decode.timeout_s
+        return decode_each(read, samples, threads=self.threads, timeout_s=limit_s)
+
+    def _predict(self, samples: Sequence[_Sample]) -> list[tuple[_Sample, Prediction]]:
         """Predict; if the images fail together, one by one, so that only the guilty ones fail."""
-        images = [sample.decoded.pixels for sample in samples if sample.decoded is not None]
+        images = [sample.pixels for sample in samples if sample.pixels is not None]
         if not images:
             return []
         try:
-            return list(self.predictor.predict(images))
+            return list(zip(samples, self.predictor.predict(images), strict=True))
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError):
                 for sample in samples:  # another batch may give other last bits: say so
                     sample.row.flags.append("oom_fallback")
-            return [
-                self._predict_alone(sample, image)
-                for sample, image in zip(samples, images, strict=True)
-            ]
+        alone = [
+            (sample, self._predict_alone(sample, image))
+            for sample, image in zip(samples, images, strict=True)
+        ]
+        return [(sample, prediction) for sample, prediction in alone if prediction is not None]
 
     def _predict_alone(self, sample: _Sample, image: np.ndarray) -> Prediction | None:
         try:
@@ -154,8 +247,12 @@ def _start_row(image: EncodedImage, shard: str) -> MaskRow:
         target_uri=image.target_uri,
         status=image.status,
         error=image.error,
-        flags=["duplicate_key"] if image.duplicate_key else [],
+        flags=list(image.flags),
     )
+
+
+def _hash(sample: _Sample) -> None:
+    sample.row.image_sha256 = hashlib.sha256(sample.encoded.image or b"").hexdigest()
 
 
 def _windows(samples: Sequence[_Sample]) -> Iterator[list[_Sample]]:
@@ -163,55 +260,33 @@ def _windows(samples: Sequence[_Sample]) -> Iterator[list[_Sample]]:
     window: list[_Sample] = []
     pixels = 0
     for sample in samples:
-        size = stored_pixels(sample.encoded.image) if sample.encoded.image else 0
-        if window and pixels + size > _WINDOW_PIXELS:
+        if not sample.header_pixels:
+            continue
+        if window and pixels + sample.header_pixels > _WINDOW_PIXELS:
             yield window
             window, pixels = [], 0
         window.append(sample)
-        pixels += size
+        pixels += sample.header_pixels
     if window:
         yield window
 
 
-def _decode(sample: _Sample) -> None:
-    data, row = sample.encoded.image, sample.row
-    if data is None:
-        return
-    row.image_sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        decoded = decode_image(data)
-    except DecodeError as error:
-        row.fail(error.status, error.reason)
-        return
-    row.flags += decoded.flags
-    row.stored_height, row.stored_width = decoded.stored_size
-    row.height, row.width = decoded.pixels.shape[:2]
-    sample.decoded = decoded
-
-
-def _finish(
-    sample: _Sample, prediction: Prediction | None, *, labels: LabelSet, scored: bool
-) -> None:
+def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
     """Encode the mask and, where there is a target, count the confusion."""
-    if prediction is None:
-        return
-    row = sample.row
-    row.mask = encode_mask(prediction.labels, png_palette(labels.colours))
+    row, labels = sample.row, dataset.labels
+    row.mask = encode_mask(prediction.labels, dataset.palette)
     row.class_pixels = class_pixels(prediction.labels)
     row.confidence = float(prediction.confidence.mean(dtype=np.float64))
-    if not scored or row.status != "ok":
+    if not dataset.has_targets or row.status != "ok":
         return
-    if sample.encoded.target is None:
+    if sample.target is None:
         row.fail("missing_target", "there is no target for this image")
         return
-    num_classes = len(labels.classes)
-    try:
-        target = decode_target(sample.encoded.target, prediction.labels.shape, labels)
-    except DecodeError as error:
-        row.fail(error.status, error.reason)
-        return
     counts = confusion_matrix(
-        prediction.labels, target, num_classes=num_classes, ignore_index=labels.ignore_index
+        prediction.labels,
+        sample.target,
+        num_classes=len(labels.classes),
+        ignore_index=labels.ignore_index,
     )
     row.confusion = sparse_confusion(counts)
-    row.ignored_pixels = int(target.size - counts.sum())
+    row.ignored_pixels = int(sample.target.size - counts.sum())

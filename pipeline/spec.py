@@ -1,16 +1,12 @@
 """The job spec: what a user asks for, validated."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     PositiveInt,
     ValidationError,
@@ -18,33 +14,20 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.spec_problems import describe_problems
-from pipeline.uris import absolute_uri, protocol_of
-from refinenet_core.label_sets import LabelSet, label_set
-from refinenet_core.palettes import Colour, voc_colours
+from pipeline.spec_section import Section, Uri
+from pipeline.uris import protocol_of
 
 MIB = 1 << 20
 _SECRETS = ("secret", "password", "token", "key", "credential", "connection_string", "sas")
 
 
-def _reachable(uri: str) -> str:
-    uri = absolute_uri(uri)
-    if protocol_of(uri) == "memory":
-        raise ValueError("memory:// is private to one process; give storage all workers can reach")
-    return uri
-
-
-Uri = Annotated[str, Field(min_length=1), AfterValidator(_reachable)]
-DatasetName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
 Scale = Annotated[float, Field(gt=0, le=8)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class ModelSpec(_Section):
+class ModelSpec(Section):
     """Which network, and its weights; what is left out is what the checkpoint tells."""
 
     checkpoint: Uri
@@ -54,7 +37,7 @@ class ModelSpec(_Section):
     improved_pooling: bool | None = None
 
 
-class InferenceSpec(_Section):
+class InferenceSpec(Section):
     """How label maps are predicted."""
 
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)] = (1.0,)
@@ -63,79 +46,7 @@ class InferenceSpec(_Section):
     batch_pixels: PositiveInt | None = None
 
 
-class ClassSpec(_Section):
-    """A class by name, with the colour that its pixels get in masks."""
-
-    name: Annotated[str, Field(min_length=1)]
-    colour: tuple[int, int, int]
-
-    @field_validator("colour")
-    @classmethod
-    def _channels(cls, colour: Colour) -> Colour:
-        if any(not 0 <= channel <= 255 for channel in colour):
-            raise ValueError("colours are red, green and blue, 0 to 255 each")
-        return colour
-
-
-class DatasetSpec(_Section):
-    """Where a data set's images and targets are, and what its labels mean."""
-
-    name: DatasetName
-    format: Literal["folder"] = "folder"
-    images: Uri
-    targets: Uri | None = None
-    targets_missing: Literal["error", "row"] = "error"
-    classes: str | tuple[str, ...] | tuple[ClassSpec, ...] | None = None
-    ignore_index: Annotated[int, Field(ge=0, le=255)] | None = None
-
-    @field_validator("targets")
-    @classmethod
-    def _one_target_per_image(cls, targets: str | None) -> str | None:
-        if targets and not any(name in targets for name in ("{stem}", "{relpath}")):
-            raise ValueError(
-                "holds neither {stem} nor {relpath}, so that all images would share one target; "
-                "write for example .../{stem}.png"
-            )
-        return targets
-
-    @field_validator("classes")
-    @classmethod
-    def _known_label_set(cls, classes: Any) -> Any:
-        if isinstance(classes, str):
-            label_set(classes)
-        return classes
-
-    def label_set(self) -> LabelSet:
-        """Return class names, colours and the value of unlabelled pixels.
-
-        Raises:
-            ValueError: The spec has no classes; `completion.complete_spec` gives it some.
-        """
-        if self.classes is None:
-            raise ValueError(f"dataset {self.name!r} has no classes yet")
-        if isinstance(self.classes, str):
-            known = label_set(self.classes)
-            return known if self.ignore_index is None else _ignoring(known, self.ignore_index)
-        names = tuple(c.name if isinstance(c, ClassSpec) else c for c in self.classes)
-        colours = tuple(
-            c.colour if isinstance(c, ClassSpec) else default
-            for c, default in zip(self.classes, voc_colours(len(names)), strict=True)
-        )
-        return LabelSet(
-            self.name, names, colours, 255 if self.ignore_index is None else self.ignore_index
-        )
-
-
-def _ignoring(known: LabelSet, ignore_index: int) -> LabelSet:
-    """Return a label set with another value for unlabelled pixels."""
-    label_map = {
-        value: ignore_index if meaning == known.ignore_index else meaning
-        for value, meaning in known.label_map.items()
-    }
-    return replace(known, ignore_index=ignore_index, label_map=label_map)
-
-
-class Tolerance(_Section):
+class Tolerance(Section):
     """How many images may fail: a count, or below 1 a fraction of a run's images."""
 
     failed_images: Annotated[float, Field(ge=0)] = 0
@@ -146,7 +57,7 @@ class Tolerance(_Section):
         return failed <= (limit * images if 0 < limit < 1 else limit)
 
 
-class ActorsSpec(_Section):
+class ActorsSpec(Section):
     """How many actors the pool has at least and at most."""
 
     min: PositiveInt = 1
@@ -159,7 +70,7 @@ class ActorsSpec(_Section):
         return self
 
 
-class ResourcesSpec(_Section):
+class ResourcesSpec(Section):
     """What the run may use; nothing here changes a result but the threads' last bits."""
 
     actors: ActorsSpec | None = None
@@ -167,7 +78,7 @@ class ResourcesSpec(_Section):
     threads_per_actor: PositiveInt | None = None
 
 
-class JobSpec(_Section):
+class JobSpec(Section):
     """A batch segmentation job.
 
     Attributes are the fields of the YAML file that the README documents; locations are absolute
@@ -185,8 +96,10 @@ class JobSpec(_Section):
     tolerance: Tolerance = Tolerance()
     resources: ResourcesSpec = ResourcesSpec()
     storage_options: Annotated[
-        dict[str, dict[str, Any]], BeforeValidator(lambda value: value or {})
-    ] = {}
+        dict[str, dict[str, Any]],
+        BeforeValidator(lambda value: value or {}),
+        Field(default_factory=dict),
+    ]
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:

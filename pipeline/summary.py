@@ -81,14 +81,16 @@ class DatasetSummary:
     Attributes:
         name: The dataset's name.
         labels: Its classes.
-        planned: Images in the plan.
+        planned: Images in the plan; None if only reading the shards tells.
+        complete: Whether every planned part is committed.
         counts: What its rows add up to.
         scores: Scores under the rule "union_present"; None if no image has a target.
     """
 
     name: str
     labels: LabelSet
-    planned: int
+    planned: int | None
+    complete: bool
     counts: DatasetCounts
     scores: Scores | None
 
@@ -101,11 +103,6 @@ class DatasetSummary:
     def failed(self) -> int:
         """Images committed with any status but `ok`."""
         return self.counts.images - self.ok
-
-    @property
-    def complete(self) -> bool:
-        """Whether every planned image is committed."""
-        return self.counts.images == self.planned
 
     def class_rows(self) -> list[dict[str, Any]]:
         """Return a row per class, fields as in `SUMMARY_SCHEMA`; undefined scores are None."""
@@ -155,21 +152,27 @@ class DatasetSummary:
 
 
 def summarize_dataset(
-    name: str, labels: LabelSet, planned: int, tables: Iterable[pa.Table]
+    name: str,
+    labels: LabelSet,
+    tables: Iterable[pa.Table],
+    *,
+    planned: int | None,
+    complete: bool,
 ) -> DatasetSummary:
     """Fold a dataset's part tables, in any order, into its summary.
 
     Args:
         name: The dataset's name.
         labels: Its classes.
-        planned: Images in its plan.
         tables: The committed parts, with `SUMMARY_COLUMNS` at least.
+        planned: Images in its plan, if that tells.
+        complete: Whether every planned part is among the tables.
     """
     counts = DatasetCounts(len(labels.classes))
     for table in tables:
         counts.add(table)
     found = scores(counts.confusion) if counts.scored_images else None
-    return DatasetSummary(name, labels, planned, counts, found)
+    return DatasetSummary(name, labels, planned, complete, counts, found)
 
 
 def _flat(column: pa.ChunkedArray) -> Mapping[str, npt.NDArray[np.int64]]:

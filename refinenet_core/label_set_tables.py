@@ -13,6 +13,8 @@ VOC = (
     "train", "tv/monitor",
 )  # fmt: skip
 
+VOC_VOID_COLOUR: Colour = (224, 224, 192)  # entry 255 of the development kit's palette
+
 # PASCAL Person-Part: Chen et al., "Detect What You Can", CVPR 2014, its parts merged to six.
 PERSON_PART = (
     "background", "head", "torso", "upper arms", "lower arms", "upper legs", "lower legs",
@@ -55,6 +57,7 @@ CAMVID: dict[str, Colour] = {
     "sign-symbol": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128),
     "pedestrian": (64, 64, 0), "bicyclist": (0, 128, 192),
 }  # fmt: skip
+CAMVID_VOID_COLOUR: Colour = (0, 0, 0)  # "Void" in the data set's own table of label colours
 
 # Cityscapes: Cordts et al., CVPR 2016, the label table of its scripts, in the order of train ids.
 CITYSCAPES: dict[str, Colour] = {
@@ -69,6 +72,14 @@ CITYSCAPES: dict[str, Colour] = {
 # The label id of each class above; the masks hold 34 label ids, 0 to 33, the others being void.
 CITYSCAPES_LABEL_IDS = (
     7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33,
+)  # fmt: skip
+
+# Colours of the labels outside the evaluation, from the same table: unlabelled and four others,
+# dynamic, ground, parking, rail track, guard rail, bridge, tunnel, caravan, trailer. Two are not
+# here: a pole group is drawn as pole and a licence plate as car, so they are read as such.
+CITYSCAPES_VOID_COLOURS: tuple[Colour, ...] = (
+    (0, 0, 0), (111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180),
+    (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110),
 )  # fmt: skip
 
 # ADE20K: Zhou et al., CVPR 2017, the 150 classes of the Scene Parsing benchmark, each by the first

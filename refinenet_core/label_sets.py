@@ -30,6 +30,7 @@ class LabelSet:
             ids, the value that `label_map` gives such pixels.
         encoding: How the published masks hold labels.
         label_map: Class id or `ignore_index` by mask value; empty where masks hold class ids.
+        ignore_colours: Colours of unlabelled pixels where masks are drawn in colours.
     """
 
     name: str
@@ -38,6 +39,7 @@ class LabelSet:
     ignore_index: int
     encoding: Encoding = "indices"
     label_map: Mapping[int, int] = field(default_factory=dict, hash=False)
+    ignore_colours: tuple[Colour, ...] = ()
 
 
 def label_set(name: str) -> LabelSet:
@@ -59,10 +61,16 @@ def list_label_sets() -> list[str]:
 _VOID = 255  # in VOC's and Cityscapes' masks, and for every set whose masks have void as 0
 
 
-def _with_voc_colours(name: str, classes: tuple[str, ...], encoding: Encoding) -> LabelSet:
-    """Return a set that has no colours of its own: RefineNet draws these with VOC's palette."""
+def _with_voc_colours(
+    name: str,
+    classes: tuple[str, ...],
+    encoding: Encoding,
+    ignore_colours: tuple[Colour, ...] = (),
+) -> LabelSet:
+    """Return a set in the colours of VOC's palette, with which RefineNet draws most of them."""
     label_map = _shifted(len(classes)) if encoding == "indices_plus_one" else {}
-    return LabelSet(name, classes, voc_colours(len(classes)), _VOID, encoding, label_map)
+    colours = voc_colours(len(classes))
+    return LabelSet(name, classes, colours, _VOID, encoding, label_map, ignore_colours)
 
 
 def _shifted(num_classes: int) -> dict[int, int]:
@@ -79,7 +87,7 @@ def _cityscapes_label_map() -> dict[int, int]:
 _LABEL_SETS = {
     labels.name: labels
     for labels in (
-        _with_voc_colours("voc", tables.VOC, "palette"),
+        _with_voc_colours("voc", tables.VOC, "palette", (tables.VOC_VOID_COLOUR,)),
         _with_voc_colours("person_part", tables.PERSON_PART, "indices"),
         # One published mask serves both: its 0 is everything else, void among 59 and a class of 60.
         _with_voc_colours("pascal_context_59", tables.PASCAL_CONTEXT_59, "indices_plus_one"),
@@ -103,7 +111,14 @@ _LABEL_SETS = {
             _VOID,
             "label_ids",
             _cityscapes_label_map(),
+            tables.CITYSCAPES_VOID_COLOURS,
         ),
-        LabelSet("camvid", tuple(tables.CAMVID), tuple(tables.CAMVID.values()), ignore_index=11),
+        LabelSet(
+            "camvid",
+            tuple(tables.CAMVID),
+            tuple(tables.CAMVID.values()),
+            ignore_index=11,
+            ignore_colours=(tables.CAMVID_VOID_COLOUR,),
+        ),
     )
 }

@@ -1,17 +1,23 @@
 """Images as files below a folder, targets as files beside them."""
 
-from pathlib import PurePosixPath
+from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
-from pipeline.plan import PlannedImage
-from pipeline.spec import DatasetSpec
-from pipeline.storage import Storage, StoredObject
-from pipeline.uris import glob_base, shown
+from pipeline.plan import LISTED_SCHEMA
+from pipeline.storage import Storage
+from pipeline.uris import glob_base, shown, without_extension
 
-_PLACEHOLDERS = ("{relpath}", "{stem}")
+_PLACEHOLDERS: Final = ("{relpath}", "{stem}")
+_OBJECTS: Final = pa.schema(
+    [("uri", pa.string()), ("size_bytes", pa.int64()), ("stamp", pa.string())]
+)
 
 
-def list_images(dataset: DatasetSpec, storage: Storage) -> list[PlannedImage]:
+def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:
     """List a dataset's images in byte order of their URIs, each with its target.
 
     Args:
@@ -20,61 +26,83 @@ def list_images(dataset: DatasetSpec, storage: Storage) -> list[PlannedImage]:
             for its path below the glob's fixed part, without extension.
         storage: Access to both.
 
+    Returns:
+        Columns as in `LISTED_SCHEMA`.
+
     Raises:
         PlanError: There are no images, or a target is missing and `targets_missing` is "error".
         StorageError: A location cannot be listed.
     """
-    base = glob_base(dataset.images)
-    images = storage.find(dataset.images)
-    if not images:
+    images = list_objects(dataset.images, storage)
+    if not images.num_rows:
         raise PlanError(
             dataset.name, f"no images at {shown(dataset.images)}; check the folder and the pattern"
         )
-    targets = _find_targets(dataset, storage)
-    planned = []
-    for image in images:
-        key = _key(image.uri, base)
-        target = targets.get(_target_uri(dataset.targets, key)) if dataset.targets else None
-        planned.append(PlannedImage(key=key, image=image, target=target))
+    images = images.take(pc.sort_indices(images["uri"]))
+    start = len(glob_base(dataset.images))
+    keys = [without_extension(uri[start:].lstrip("/")) for uri in images["uri"].to_pylist()]
+    columns = {
+        "key": pa.array(keys, pa.string()),
+        **{name: images[name] for name in _OBJECTS.names},
+    }
+    if dataset.targets:
+        expected = pa.array([_target_uri(dataset.targets, key) for key in keys], pa.string())
+        columns |= _match_targets(expected, list_objects(_target_folder(dataset.targets), storage))
+    else:
+        columns |= {
+            field.name: pa.nulls(len(keys), field.type) for field in list(LISTED_SCHEMA)[-3:]
+        }
+    listed = pa.table(columns, schema=LISTED_SCHEMA)
     if dataset.targets and dataset.targets_missing == "error":
-        _check_targets(dataset, planned)
-    return planned
+        _check_targets(dataset, listed)
+    return listed
 
 
-def folder_uri(dataset: DatasetSpec) -> str:
-    """Return the folder that a dataset's images lie below."""
-    return glob_base(dataset.images)
+def list_objects(pattern: str, storage: Storage) -> pa.Table:
+    """List what matches a glob or lies below a folder; columns uri, size_bytes and stamp.
 
-
-def _key(uri: str, base: str) -> str:
-    """Return an image's path below the base, without its extension."""
-    relative = PurePosixPath(uri[len(base) :].lstrip("/"))
-    return str(relative.with_suffix("")) if relative.suffix else str(relative)
+    Pages become columns as they come: a million objects are a hundred megabytes.
+    """
+    pages = [
+        pa.table(
+            [
+                [found.uri for found in page],
+                [found.size_bytes for found in page],
+                [found.stamp for found in page],
+            ],
+            schema=_OBJECTS,
+        )
+        for page in storage.pages(pattern)
+    ]
+    return pa.concat_tables([_OBJECTS.empty_table(), *pages]).combine_chunks()
 
 
 def _target_uri(pattern: str, key: str) -> str:
     return pattern.replace("{relpath}", key).replace("{stem}", key.rpartition("/")[2])
 
 
-def _find_targets(dataset: DatasetSpec, storage: Storage) -> dict[str, StoredObject]:
-    """List what the target pattern can mean, at once: asking image by image would take hours."""
-    if not dataset.targets:
-        return {}
-    folder = dataset.targets
+def _target_folder(pattern: str) -> str:
+    """Return what holds all targets: listed at once, for image by image it would take hours."""
     for placeholder in _PLACEHOLDERS:
-        folder = folder.partition(placeholder)[0]
-    folder = folder.rpartition("/")[0]
-    return {target.uri: target for target in storage.find(folder)}
+        pattern = pattern.partition(placeholder)[0]
+    return pattern.rpartition("/")[0]
 
 
-def _check_targets(dataset: DatasetSpec, planned: list[PlannedImage]) -> None:
-    missing = [image for image in planned if image.target is None]
-    if missing:
-        first = missing[0]
-        expected = _target_uri(dataset.targets or "", first.key)
+def _match_targets(expected: pa.Array, found: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Return the target columns: null where what is expected was not found."""
+    places = pc.index_in(expected, value_set=found["uri"])
+    matched = found.take(places)
+    return {f"target_{name}": matched[name] for name in _OBJECTS.names}
+
+
+def _check_targets(dataset: DatasetSpec, listed: pa.Table) -> None:
+    missing = listed.filter(pc.is_null(listed["target_uri"]))
+    if missing.num_rows:
+        uri = shown(missing["uri"][0].as_py())
+        expected = _target_uri(dataset.targets or "", missing["key"][0].as_py())
         raise PlanError(
             dataset.name,
-            f"{len(missing)} of {len(planned)} images have no target; the first is "
-            f"{shown(first.image.uri)}, whose target would be {shown(expected)}. Mend the "
-            "`targets` pattern, add the files, or set `targets_missing: row` to score the others",
+            f"{missing.num_rows} of {listed.num_rows} images have no target; the first is "
+            f"{uri}, whose target would be {shown(expected)}. Mend the `targets` pattern, add the "
+            "files, or set `targets_missing: row` to score the others",
         )

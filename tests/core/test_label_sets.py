@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from refinenet_core import label_set, list_label_sets
+from refinenet_core.palettes import voc_colours
 
 SIZES = {
     "ade20k": (150, 255),
@@ -56,6 +57,20 @@ def test_colours_are_rgb_and_differ_between_classes(name):
     assert all(len(colour) == 3 and set(colour) <= set(range(256)) for colour in labels.colours)
     # ADE20K publishes one colour twice
     assert sharing == ({("road", "skyscraper")} if name == "ade20k" else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("voc", 1), ("camvid", 1), ("cityscapes", 10), ("ade20k", 0)]
+)
+def test_colours_of_unlabelled_pixels_are_no_classs_own(name, count):
+    labels = label_set(name)
+
+    assert len(set(labels.ignore_colours)) == len(labels.ignore_colours) == count
+    assert not set(labels.ignore_colours) & set(labels.colours)
+
+
+def test_vocs_void_is_the_last_entry_of_its_palette():
+    assert label_set("voc").ignore_colours == (voc_colours(256)[255],)
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -68,15 +68,18 @@ def test_plan_says_what_is_there_and_what_is_committed_and_writes_nothing(tiny_j
     assert before["datasets"] == [
         {
             "name": "pictures",
+            "shards": 1,
             "images": 12,
             "parts": 3,
+            "size_bytes": sum(p.stat().st_size for p in (tiny_job.root / "images").iterdir()),
+            "committed_shards": 0,
             "committed_images": 0,
             "committed_parts": 0,
         }
     ]
     assert (after["datasets"][0]["committed_images"], after["datasets"][0]["parts"]) == (7, 3)
     assert table.exit_code == 0
-    assert "images committed" in table.stdout
+    assert "committed" in table.stdout
 
 
 @pytest.mark.ray

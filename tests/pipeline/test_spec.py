@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from pipeline import JobSpec
+from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
-from pipeline.spec import DatasetSpec
 
 VALID = """
 name: camvid-test
@@ -95,7 +95,10 @@ def test_another_ignore_index_holds_for_what_a_built_in_set_maps_to_void():
         ({"outputs": "x"}, r"^spec: outputs: unknown field; did you mean 'output'\?$"),
         ({"model__names": "x"}, r"model\.names: unknown field; did you mean 'name'\?"),
         ({"datasets__0__xyz": 1}, r"datasets\[0\]\.xyz: unknown field; known are: name, format"),
-        ({"datasets__0__format": "foldr"}, r"datasets\[0\]\.format: .*'folder' \(found 'foldr'\)"),
+        (
+            {"datasets__0__format": "foldr"},
+            r"datasets\[0\]\.format: .*'folder', .* \(found 'foldr'\)",
+        ),
         ({"output": None}, r"output: missing; this field is required"),
         ({"datasets": []}, r"datasets: .*at least 1 item"),
         ({"datasets__0__name": "9lives"}, r"datasets\[0\]\.name: .*\(found '9lives'\)"),

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.mask_table import MaskRow, class_pixels, part_file, sparse_confusion
-from pipeline.plan import Part
+from pipeline.part import Part
 from pipeline.summary import SUMMARY_COLUMNS, summarize_dataset
 from refinenet_core import LabelSet, confusion_matrix, scores
 
@@ -33,7 +33,7 @@ def part_table(number):
             row.fail("undecodable", "broken")
             row.confidence = None
         rows.append(row)
-    data = part_file(rows, Part("d", "s", number, 4, last=False), {})
+    data = part_file(rows, Part("d", "s", number, 4, ""), {})
     return pq.read_table(pa.BufferReader(data), columns=list(SUMMARY_COLUMNS))
 
 
@@ -41,7 +41,7 @@ def test_the_order_of_parts_changes_no_bit():
     tables = [part_table(number) for number in range(4)]
 
     results = {
-        json.dumps(summarize_dataset("d", LABELS, 16, order).to_json())
+        json.dumps(summarize_dataset("d", LABELS, order, planned=16, complete=True).to_json())
         for order in itertools.permutations(tables)
     }
 
@@ -49,7 +49,9 @@ def test_the_order_of_parts_changes_no_bit():
 
 
 def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_misses():
-    summary = summarize_dataset("d", LABELS, 8, [part_table(0), part_table(1)])
+    summary = summarize_dataset(
+        "d", LABELS, [part_table(0), part_table(1)], planned=8, complete=True
+    )
 
     content = summary.to_json()
     counts = np.array(content["confusion"])
@@ -69,17 +71,17 @@ def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_mi
 
 
 def test_a_dataset_of_which_nothing_is_committed_has_no_scores_and_is_not_complete():
-    summary = summarize_dataset("d", LABELS, 8, [])
+    summary = summarize_dataset("d", LABELS, [], planned=8, complete=False)
 
     content = summary.to_json()
-    assert not summary.complete
+    assert content["complete"] is False
     assert content["miou"] is content["mean_confidence"] is None
     assert json.dumps(content, allow_nan=False)
 
 
 def test_the_same_rows_give_the_same_file_and_the_file_says_whose_it_is():
     rows = [MaskRow("s", 0, "k", "u", None)]
-    part = Part("d", "s", 7, 1, last=True)
+    part = Part("d", "s", 7, 1, "end")
 
     first, second = (part_file(rows, part, {"model": "m"}) for _ in range(2))
 
@@ -94,10 +96,10 @@ def test_pixel_counts_past_32_bits_stay_exact(pixels):
     row = MaskRow("s", 0, "k", "u", None, ignored_pixels=pixels)
     row.class_pixels = [{"class": 1, "pixels": pixels}]
     row.confusion = [{"target": 1, "prediction": 1, "pixels": pixels}]
-    data = part_file([row], Part("d", "s", 0, 1, last=True), {})
+    data = part_file([row], Part("d", "s", 0, 1, "end"), {})
     table = pq.read_table(pa.BufferReader(data), columns=list(SUMMARY_COLUMNS))
 
-    content = summarize_dataset("d", LABELS, 3, [table] * 3).to_json()
+    content = summarize_dataset("d", LABELS, [table] * 3, planned=3, complete=True).to_json()
 
     assert content["confusion"][1][1] == content["classes"][1]["predicted_pixels"] == 3 * pixels
     assert content["ignored_pixels"] == 3 * pixels

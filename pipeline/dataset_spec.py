@@ -1,0 +1,234 @@
+"""A data set in a job spec: where its images and targets are, and what its labels mean."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from pipeline.spec_section import Section, Uri
+from pipeline.uris import expand_braces
+from refinenet_core.label_sets import LabelSet, label_set
+from refinenet_core.palettes import voc_colours
+
+DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's own limit, at which 24-bit pixels fill half a GiB
+
+DatasetName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
+Channel = Annotated[int, Field(ge=0, le=255)]
+ClassId = Annotated[int, Field(ge=0, le=255)]
+Extension = Annotated[str, Field(pattern=r"^[^./][^/]*$")]
+Format = Literal["folder", "webdataset", "manifest", "parquet"]
+
+
+class ClassSpec(Section):
+    """A class by name, with the colour that its pixels get in masks."""
+
+    name: Annotated[str, Field(min_length=1)]
+    colour: tuple[Channel, Channel, Channel]
+
+
+class MembersSpec(Section):
+    """Which members of a tar's samples are image and target, by what follows the key's dot.
+
+    Without `image` it is the sample's one member that is an image by its name.
+    """
+
+    image: Extension | None = None
+    target: Extension | None = None
+
+
+class ColumnsSpec(Section):
+    """Which columns of a manifest or table hold what.
+
+    `image` and `target` hold URIs, encoded bytes, or structs of `bytes` and `path`.
+    """
+
+    image: str = "image"
+    target: str | None = None
+    key: str | None = None
+
+
+class LabelsSpec(Section):
+    """How targets hold labels; what is left out is as the label set's own masks are.
+
+    Attributes:
+        encoding: "indices": grey values or palette indices, which are class ids even where the
+            label set's own masks hold others; "colours": the classes' colours.
+        reduce_zero_label: 0 is unlabelled, and k stands for class k - 1. It takes the place of
+            what the label set's own masks hold, so that it never shifts twice.
+        label_map: Class id, or `ignore_index`, by the value that a target holds, likewise; values
+            that it leaves out are bad, but for `ignore_index` itself.
+        ignore_colours: Colours of unlabelled pixels, with the encoding "colours"; by default the
+            label set's own.
+        frame: Which way round the targets of images with an EXIF orientation are: as the image
+            is "stored", or "upright".
+    """
+
+    encoding: Literal["indices", "colours"] | None = None
+    reduce_zero_label: bool = False
+    label_map: dict[Annotated[int, Field(ge=0, le=65535)], ClassId] | None = None
+    ignore_colours: tuple[tuple[Channel, Channel, Channel], ...] | None = None
+    frame: Literal["stored", "upright"] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.label_map is not None and self.reduce_zero_label:
+            raise ValueError("label_map and reduce_zero_label exclude each other; give the map")
+        if self.encoding == "colours" and (self.label_map is not None or self.reduce_zero_label):
+            raise ValueError("label_map and reduce_zero_label are for targets that are indices")
+        if self.encoding != "colours" and self.ignore_colours is not None:
+            raise ValueError("ignore_colours is for targets with `encoding: colours`")
+        return self
+
+
+class DecodeSpec(Section):
+    """How images are decoded.
+
+    Attributes:
+        exif_transpose: Turn images upright by their EXIF orientation.
+        max_pixels: An image of more pixels is `too_large`.
+        timeout_s: An image that takes longer to decode is `undecodable`.
+    """
+
+    exif_transpose: bool = True
+    max_pixels: PositiveInt = DEFAULT_MAX_PIXELS
+    timeout_s: PositiveFloat = 60
+
+
+class DatasetSpec(Section):
+    """A data set.
+
+    Attributes:
+        name: Its name; the partition of its rows in the mask table.
+        format: How its images are kept.
+        images: A glob or a folder ("folder"); tars ("webdataset"), a manifest, Parquet files, by
+            a glob or with brace ranges such as `{0000..0127}`.
+        targets: The target of each image ("folder"), as a pattern.
+        targets_missing: What an image without a target is, where all are listed beforehand.
+        members: Which members of a tar are image and target.
+        columns: Which columns of a manifest or table are image, target and key.
+        classes: A built-in label set's name, or the classes; None takes the checkpoint's.
+        ignore_index: Value of unlabelled pixels.
+        labels: How targets hold labels.
+        decode: How images are decoded.
+    """
+
+    name: DatasetName
+    format: Format = "folder"
+    images: Uri
+    targets: Uri | None = None
+    targets_missing: Literal["error", "row"] = "error"
+    members: MembersSpec | None = None
+    columns: ColumnsSpec | None = None
+    classes: str | tuple[str, ...] | tuple[ClassSpec, ...] | None = None
+    ignore_index: ClassId | None = None
+    labels: LabelsSpec = LabelsSpec()
+    decode: DecodeSpec = DecodeSpec()
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether predictions are scored."""
+        if self.format == "folder":
+            return self.targets is not None
+        if self.format == "webdataset":
+            return self.members is not None and self.members.target is not None
+        return self.columns is not None and self.columns.target is not None
+
+    @model_validator(mode="after")
+    def _braces_expand(self) -> Self:
+        if self.format != "folder":
+            expand_braces(self.images)
+        return self
+
+    @field_validator("targets")
+    @classmethod
+    def _one_target_per_image(cls, targets: str | None) -> str | None:
+        if targets and not any(name in targets for name in ("{stem}", "{relpath}")):
+            raise ValueError(
+                "holds neither {stem} nor {relpath}, so that all images would share one target; "
+                "write for example .../{stem}.png"
+            )
+        return targets
+
+    @field_validator("classes")
+    @classmethod
+    def _known_label_set(cls, classes: Any) -> Any:
+        if isinstance(classes, str):
+            label_set(classes)
+        return classes
+
+    @model_validator(mode="after")
+    def _fields_fit_the_format(self) -> Self:
+        for field, formats, instead in (
+            ("targets", ("folder",), "`members` or `columns` say where targets are"),
+            ("members", ("webdataset",), "it is for tars"),
+            ("columns", ("manifest", "parquet"), "it is for manifests and tables"),
+        ):
+            if getattr(self, field) is not None and self.format not in formats:
+                raise ValueError(f"{field} does not go with format {self.format!r}; {instead}")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit_the_classes(self) -> Self:
+        if self.classes is None:  # the checkpoint tells them: `completion` validates again
+            return self
+        labels = self.label_set()
+        _check_label_map(labels, self.labels)
+        if self.labels.encoding == "colours":
+            _check_colours(labels, self.labels)
+        return self
+
+    def label_set(self) -> LabelSet:
+        """Return class names, colours and the value of unlabelled pixels.
+
+        Raises:
+            ValueError: The spec has no classes; `completion.complete_spec` gives it some.
+        """
+        if self.classes is None:
+            raise ValueError(f"dataset {self.name!r} has no classes yet")
+        if isinstance(self.classes, str):
+            known = label_set(self.classes)
+            return known if self.ignore_index is None else _ignoring(known, self.ignore_index)
+        names = tuple(c.name if isinstance(c, ClassSpec) else c for c in self.classes)
+        colours = tuple(
+            c.colour if isinstance(c, ClassSpec) else default
+            for c, default in zip(self.classes, voc_colours(len(names)), strict=True)
+        )
+        return LabelSet(
+            self.name, names, colours, 255 if self.ignore_index is None else self.ignore_index
+        )
+
+
+def _ignoring(known: LabelSet, ignore_index: int) -> LabelSet:
+    """Return a label set with another value for unlabelled pixels."""
+    label_map = {
+        value: ignore_index if meaning == known.ignore_index else meaning
+        for value, meaning in known.label_map.items()
+    }
+    return replace(known, ignore_index=ignore_index, label_map=label_map)
+
+
+def _check_label_map(labels: LabelSet, spec: LabelsSpec) -> None:
+    allowed = {*range(len(labels.classes)), labels.ignore_index}
+    unknown = sorted(set((spec.label_map or {}).values()) - allowed)
+    if unknown:
+        raise ValueError(
+            f"labels.label_map gives {unknown}, none of the {len(labels.classes)} classes (0 to "
+            f"{len(labels.classes) - 1}) and not ignore_index {labels.ignore_index}"
+        )
+
+
+def _check_colours(labels: LabelSet, spec: LabelsSpec) -> None:
+    owners: dict[tuple[int, int, int], str] = {}
+    for name, colour in zip(labels.classes, labels.colours, strict=True):
+        if colour in owners:
+            raise ValueError(
+                f"classes {owners[colour]!r} and {name!r} share the colour {colour}, so that "
+                "targets cannot be read by colour; give targets that are indices, or list the "
+                "classes with colours that differ"
+            )
+        owners[colour] = name
+    for colour in spec.ignore_colours or ():
+        if colour in owners:
+            raise ValueError(
+                f"labels.ignore_colours has {colour}, which is the colour of {owners[colour]!r}"
+            )

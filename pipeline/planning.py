@@ -1,0 +1,107 @@
+"""From a dataset's spec to its plan: which source lists it, and how."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.dataset_spec import DatasetSpec
+from pipeline.plan import SHARD_PARTS, DatasetPlan, ShardFile, plan_images, plan_shard_files
+from pipeline.shard_samples import count_images
+from pipeline.sources import folder, manifest, table, webdataset
+from pipeline.spec import JobSpec
+from pipeline.storage import Storage
+from pipeline.uris import glob_base
+
+
+def plan_dataset(dataset: DatasetSpec, spec: JobSpec, storage: Storage) -> DatasetPlan:
+    """List a dataset and plan its shards.
+
+    Raises:
+        PlanError: There is nothing to be planned, or something in the dataset's files is wrong.
+        StorageError: A location cannot be looked at.
+    """
+    shards = _list_shards(dataset, spec, storage)
+    if shards is not None:
+        limited = shards if spec.limit_images is None else _first(dataset, shards, spec, storage)
+        return plan_shard_files(dataset.name, limited)
+    listed = list_images(dataset, storage).slice(0, spec.limit_images)
+    return _cut(dataset, spec, listed, after=None)
+
+
+def extend_plan(
+    dataset: DatasetSpec, spec: JobSpec, storage: Storage, known: pa.Table
+) -> DatasetPlan:
+    """List a dataset again; what is new becomes new shards behind those of the plan.
+
+    Args:
+        dataset: The dataset.
+        spec: The job.
+        storage: Access to the dataset.
+        known: The whole table of its plan, which stays as it is: objects that have changed since
+            or are gone keep their rows.
+    """
+    shards = _list_shards(dataset, spec, storage)
+    if shards is not None:
+        names = set(known["shard"].to_pylist())
+        new = plan_shard_files(
+            dataset.name, [shard for shard in shards if shard.shard not in names]
+        )
+        return DatasetPlan(dataset.name, pa.concat_tables([known, new.table]))
+    listed = list_images(dataset, storage)
+    new_images = listed.filter(pc.invert(pc.is_in(listed["uri"], known["uri"])))
+    return _cut(dataset, spec, new_images, after=known)
+
+
+def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:
+    """List the images of a dataset that are single objects; columns as in `LISTED_SCHEMA`.
+
+    Raises:
+        PlanError: There are none, or something in the dataset's files is wrong.
+        StorageError: A location cannot be looked at.
+    """
+    source = folder if dataset.format == "folder" else manifest
+    return source.list_images(dataset, storage)
+
+
+def _list_shards(
+    dataset: DatasetSpec, spec: JobSpec, storage: Storage
+) -> Sequence[ShardFile] | None:
+    """Return the shards of a dataset whose files hold many images each, None for another."""
+    if dataset.format == "webdataset":
+        return webdataset.list_shards(dataset, storage)
+    if dataset.format == "parquet" and not table.holds_uris(dataset, storage):
+        shard_images = SHARD_PARTS * spec.part_images
+        return table.list_shards(dataset, storage, shard_images=shard_images)
+    return None
+
+
+def _cut(
+    dataset: DatasetSpec, spec: JobSpec, listed: pa.Table, after: pa.Table | None
+) -> DatasetPlan:
+    return plan_images(
+        dataset.name,
+        glob_base(dataset.images) if dataset.format == "folder" else dataset.images,
+        listed,
+        part_images=spec.part_images,
+        part_bytes=int(spec.part_bytes),
+        after=after,
+    )
+
+
+def _first(
+    dataset: DatasetSpec, shards: Sequence[ShardFile], spec: JobSpec, storage: Storage
+) -> list[ShardFile]:
+    """Return the shards that hold the first images; tars are read as far as that takes."""
+    taken = []
+    left = spec.limit_images or 0
+    for shard in shards:
+        if left == 0:
+            break
+        images = shard.images
+        if images is None and dataset.format == "webdataset":
+            images = count_images(dataset, shard, left, storage)
+        taken.append(replace(shard, take_images=left))
+        left -= min(left, images or 0)
+    return taken

@@ -1,0 +1,210 @@
+"""Shards that are files of many images: read from front to back, cut into parts on the way."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+
+from pipeline.dataset_spec import DatasetSpec
+from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.errors import ShardBrokenError, StorageError
+from pipeline.output import Output
+from pipeline.part import Ending, Part
+from pipeline.plan import ShardFile
+from pipeline.shard_samples import read_shard
+from pipeline.spec import JobSpec
+from pipeline.storage import Storage
+from pipeline.uris import shown
+from pipeline.work_item import WorkItem
+
+
+class ShardReader:
+    """Read tars and tables.
+
+    Args:
+        spec: The job.
+        output: Where the parts lie that are committed.
+        storage: Access to the shards.
+    """
+
+    def __init__(self, spec: JobSpec, output: Output, storage: Storage) -> None:
+        self.part_images = spec.part_images
+        self.part_bytes = int(spec.part_bytes)
+        self.output = output
+        self.storage = storage
+
+    def read(self, dataset: DatasetSpec, item: WorkItem, shard: ShardFile) -> Iterator[EncodedPart]:
+        """Yield the parts of a shard that are not committed.
+
+        A shard that breaks off ends in a part that is `cut`, whose last row says how. If it has
+        changed since then, that may have mended it: it is read under its new stamp if the images
+        of the parts that are committed are in it unchanged. Any other change is a row `changed`.
+        """
+        try:
+            current = self._current(item, shard)
+        except _UnfitError as error:
+            yield self._cut(item, error.status, error.reason)
+            return
+        mended = current != shard
+        for part in self._parts(dataset, item, current):
+            if part.part.number in item.done:
+                if mended and not self._same(part):
+                    yield self._cut(item, "changed", _not_mended(part.part))
+                    return
+            elif part.part.ending == "cut" or not self.storage.exists(
+                self.output.part_uri(part.part)
+            ):
+                yield _flagged(part, "shard_mended") if mended else part
+
+    def _current(self, item: WorkItem, shard: ShardFile) -> ShardFile:
+        """Return the shard's file as it is now, if that is as planned or may be mended."""
+        try:
+            now = self.storage.stat(shard.uri)
+        except FileNotFoundError as error:
+            raise _UnfitError("unreadable", "is gone since it was planned") from error
+        except StorageError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise _UnfitError("unreadable", error.reason) from error
+            raise
+        current = replace(shard, size_bytes=now.size_bytes, stamp=now.stamp)
+        if current != shard and not self._broke_off(item):
+            raise _UnfitError("changed", _changed(shard, current))
+        return current
+
+    def _parts(
+        self, dataset: DatasetSpec, item: WorkItem, shard: ShardFile
+    ) -> Iterator[EncodedPart]:
+        """Cut what a shard's file gives into parts; the last one is known when no more comes."""
+        number, index, size_bytes = 0, 0, 0
+        images: list[EncodedImage] = []
+        start = time.perf_counter()
+        ending: Ending = "end"
+        seen: set[int] = set()
+        try:
+            for image in _taken(read_shard(dataset, shard, self.storage), shard.take_images):
+                more_bytes = len(image.image or b"")
+                full = len(images) == self.part_images or size_bytes + more_bytes > self.part_bytes
+                if images and full:
+                    yield _part(item, number, images, "", start)
+                    number, images, size_bytes, start = number + 1, [], 0, time.perf_counter()
+                images.append(image)
+                index, size_bytes = image.index + 1, size_bytes + more_bytes
+                _flag_duplicates(images, seen)
+        except ShardBrokenError as error:
+            images.append(_row_of_shard(item, index, "truncated", f"the shard {error}"))
+            ending = "cut"
+        yield _part(item, number, images, ending, start)
+
+    def _cut(self, item: WorkItem, status: str, reason: str) -> EncodedPart:
+        """Return the part that says of a shard that it cannot be read, or no further."""
+        number = item.cut
+        if number is None:
+            number = next(n for n in range(len(item.done) + 1) if n not in item.done)
+        first = (item.file and item.file.first_row) or 0
+        index = first + self._committed_images(item) if item.done else first
+        row = _row_of_shard(item, index, status, f"{shown(item.shard)} {reason}")
+        return _part(item, number, [row], "cut", time.perf_counter())
+
+    def _committed_images(self, item: WorkItem) -> int:
+        last = Part(item.dataset, item.shard, max(item.done), 0, "")
+        uri = self.output.part_uri(last)
+        if not self.storage.exists(uri):
+            uri = self.output.part_uri(replace(last, ending="end"))
+        with self.storage.open(uri) as file:
+            return int(pq.ParquetFile(file).read(columns=["index"])["index"][-1].as_py()) + 1
+
+    def _broke_off(self, item: WorkItem) -> bool:
+        """Say whether an earlier run found the shard to break off."""
+        if item.cut is None:
+            return False
+        part = Part(item.dataset, item.shard, item.cut, 0, "cut")
+        with self.storage.open(self.output.part_uri(part)) as file:
+            statuses = pq.ParquetFile(file).read(columns=["status"])["status"]
+        return bool(statuses[-1].as_py() == "truncated")
+
+    def _same(self, part: EncodedPart) -> bool:
+        """Say whether a part that is committed has the same images."""
+        with self.storage.open(self.output.part_uri(part.part)) as file:
+            table = pq.ParquetFile(file).read(columns=["key", "image_sha256"])
+        committed = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return committed == [(image.key, _sha256(image.image)) for image in part.images]
+
+
+def _part(
+    item: WorkItem, number: int, images: list[EncodedImage], ending: Ending, start: float
+) -> EncodedPart:
+    part = Part(item.dataset, item.shard, number, len(images), ending)
+    return EncodedPart(part, images, time.perf_counter() - start)
+
+
+def _taken(images: Iterator[EncodedImage], most: int | None) -> Iterator[EncodedImage]:
+    for image in images:
+        yield image
+        if most is not None:
+            most -= 1
+            if most == 0:
+                return
+
+
+def _flag_duplicates(images: list[EncodedImage], seen: set[int]) -> None:
+    """Flag the last image if its key was there before, and the earlier one in the same part.
+
+    Of keys only hashes are kept: for a shard of a million, some tens of megabytes.
+    """
+    image = images[-1]
+    if hash(image.key) in seen:
+        for other in images:
+            if other.key == image.key and "duplicate_key" not in other.flags:
+                other.flags.append("duplicate_key")
+    seen.add(hash(image.key))
+
+
+def _flagged(part: EncodedPart, flag: str) -> EncodedPart:
+    for image in part.images:
+        image.flags.append(flag)
+    return part
+
+
+def _row_of_shard(item: WorkItem, index: int, status: str, error: str) -> EncodedImage:
+    """Return a row that stands for the rest of a shard."""
+    uri = item.file.uri if item.file else item.shard
+    return EncodedImage(
+        index=index,
+        key="",
+        flags=[],
+        uri=uri,
+        target_uri=None,
+        status=status,
+        error=error,
+        image=None,
+        target=None,
+    )
+
+
+def _changed(planned: ShardFile, now: ShardFile) -> str:
+    return (
+        f"has changed since it was planned: {planned.size_bytes} bytes, stamp {planned.stamp} "
+        f"then; {now.size_bytes} bytes, stamp {now.stamp} now. Put the planned file back, or give "
+        "another `output`"
+    )
+
+
+def _not_mended(part: Part) -> str:
+    return (
+        f"broke off and has changed since, but its images are others: those of part "
+        f"{part.number}, which is committed, differ. Give another `output`"
+    )
+
+
+def _sha256(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+class _UnfitError(Exception):
+    """A shard's file cannot be read, or is not the one that was planned."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status, self.reason = status, reason

@@ -1,0 +1,23 @@
+"""What all sections of a job spec share: unknown fields are errors, locations are absolute."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.uris import absolute_uri, protocol_of
+
+
+class Section(BaseModel):
+    """A section of a spec: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def _reachable(uri: str) -> str:
+    uri = absolute_uri(uri)
+    if protocol_of(uri) == "memory":
+        raise ValueError("memory:// is private to one process; give storage all workers can reach")
+    return uri
+
+
+Uri = Annotated[str, Field(min_length=1), AfterValidator(_reachable)]

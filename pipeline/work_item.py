@@ -1,0 +1,63 @@
+"""A work item: one shard as the driver hands it to a reader."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.plan import PlannedShard, ShardFile
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """A shard with parts to be made.
+
+    Attributes:
+        dataset: The dataset's name.
+        shard: The shard's name.
+        row_group: Row group of the plan that lists its images, where the plan does.
+        file: What to read where the plan does not.
+        done: Numbers of the parts that are committed.
+        cut: Number of the part at which an earlier run found the shard to break off.
+    """
+
+    dataset: str
+    shard: str
+    row_group: int
+    file: ShardFile | None
+    done: frozenset[int]
+    cut: int | None
+
+    @classmethod
+    def of(cls, shard: PlannedShard, done: Iterable[int], cut: int | None) -> "WorkItem":
+        """Return what is left of a planned shard."""
+        return cls(shard.dataset, shard.name, shard.row_group, shard.file, frozenset(done), cut)
+
+
+def pack_items(items: Sequence[WorkItem], rows: int) -> list[dict[str, str]]:
+    """Return work items as rows for Ray, in order, some to a row where there are more than `rows`.
+
+    The driver pays for every row of a dataset for as long as the run lasts; a reader goes through
+    the items of a row one by one.
+    """
+    size = max(1, -(-len(items) // rows))
+    return [
+        {"items": json.dumps([_content(item) for item in items[start : start + size]])}
+        for start in range(0, len(items), size)
+    ]
+
+
+def unpack_items(table: pa.Table) -> list[WorkItem]:
+    """Return the work items in rows that `pack_items` made."""
+    return [_item(content) for text in table["items"].to_pylist() for content in json.loads(text)]
+
+
+def _content(item: WorkItem) -> dict[str, Any]:
+    return {**asdict(item), "done": sorted(item.done)}
+
+
+def _item(content: dict[str, Any]) -> WorkItem:
+    file = content["file"] and ShardFile(**content["file"])
+    return WorkItem(**{**content, "file": file, "done": frozenset(content["done"])})

@@ -1,0 +1,27 @@
+"""Tars for tests: whole ones, and broken ones."""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterable
+
+Members = Iterable[tuple[str, bytes]]
+
+
+def make_tar(members: Members, *, compress: bool = False, kind: int = tarfile.GNU_FORMAT) -> bytes:
+    """Return a tar with these members, in order; names may repeat."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    data = buffer.getvalue()
+    return gzip.compress(data, mtime=0) if compress else data
+
+
+def member_offsets(data: bytes) -> list[tuple[int, int, int]]:
+    """Return where each member's header, its content, and what follows it begin."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        infos = archive.getmembers()
+    return [(i.offset, i.offset_data, i.offset_data + -(-i.size // 512) * 512) for i in infos]
