@@ -39,19 +39,68 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 
 
 @app.command("run")
-def run_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
+def run_command(
+    spec: SpecFile,
+    limit: Limit = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="List the datasets again; add what is new.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Run a job; if its output is there in part, do what is missing.
 
     Exit codes: 0 every image committed, failures within the tolerance; 1 all committed, more
     failures than tolerated; 2 spec, checkpoint or output wrong; 3 parts missing; 130 interrupted.
     """
-    _exit_with(lambda display: _run(_load(spec, limit), display, as_json=as_json))
+    _exit_with(lambda display: _run(_load(spec, limit), display, refresh=refresh, as_json=as_json))
 
 
 @app.command("plan")
 def plan_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
     """Say what a run would do: datasets, images, parts, what is committed; write nothing."""
     _exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
+
+
+@app.command("pack")
+def pack_command(
+    images: Annotated[
+        str,
+        typer.Argument(help="A glob, a folder, or a manifest (.csv, .jsonl, .parquet of URIs)."),
+    ],
+    out: Annotated[str, typer.Argument(help="Folder for the shards: a path or URL.")],
+    targets: Annotated[
+        str | None,
+        typer.Option(help="Targets of a folder's images, for example masks/{stem}.png."),
+    ] = None,
+    image_column: Annotated[str, typer.Option(help="Of a manifest.")] = "image",
+    target_column: Annotated[str | None, typer.Option(help="Of a manifest.")] = None,
+    key_column: Annotated[str | None, typer.Option(help="Of a manifest.")] = None,
+    targets_missing: Annotated[
+        str, typer.Option(metavar="error|row", help="What an image without target is.")
+    ] = "error",
+    pack_format: Annotated[
+        str, typer.Option("--format", metavar="webdataset|parquet", help="Kind of shards.")
+    ] = "webdataset",
+    shard_size: Annotated[str, typer.Option(help="Encoded bytes of a shard at most.")] = "256MiB",
+    as_json: AsJson = False,
+) -> None:
+    """Write single images into shards (tars or Parquet), which a cluster reads better."""
+
+    def command(_: "ProgressDisplay") -> int:
+        typed = {
+            "images": images,
+            "out": out,
+            "targets": targets,
+            "image_column": image_column,
+            "target_column": target_column,
+            "key_column": key_column,
+            "targets_missing": targets_missing,
+            "format": pack_format,
+            "shard_size": shard_size,
+        }
+        return _pack(typed, as_json=as_json)
+
+    _exit_with(command)
 
 
 @app.command("quickstart")
@@ -129,11 +178,11 @@ def _load(path: Path, limit: int | None) -> "JobSpec":
     return spec.limited(limit) if limit else spec
 
 
-def _run(spec: "JobSpec", display: "ProgressDisplay", *, as_json: bool) -> int:
+def _run(spec: "JobSpec", display: "ProgressDisplay", *, refresh: bool, as_json: bool) -> int:
     from pipeline import run
 
     with display:
-        report = run(spec, display)
+        report = run(spec, display, refresh=refresh)
     _show(report, as_json=as_json)
     return report.exit_code
 
@@ -179,6 +228,24 @@ def _models(width: int, height: int, *, as_json: bool) -> int:
     else:
         _print_table(models_table(costs, height, width))
     return 0
+
+
+def _pack(typed: dict[str, Any], *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from jobs.packing import run_pack, spec_lines
+
+    report = run_pack(typed, say=lambda line: print(line, file=sys.stderr))
+    if as_json:
+        _print_json(asdict(report))
+        return int(bool(report.failures))
+    for failure in report.failures:
+        print(f"left out: {failure}")
+    print(
+        f"{sum(shard.images for shard in report.shards) - len(report.failures)} images are in "
+        f"{len(report.shards)} shards, which a job reads with:\n\n{spec_lines(report)}"
+    )
+    return int(bool(report.failures))
 
 
 def _inspect(file: str, *, as_json: bool) -> int:
