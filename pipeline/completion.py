@@ -1,15 +1,18 @@
 """What a spec leaves out, taken from its checkpoint."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import refinenet_core
 from pipeline.errors import SpecError
 from pipeline.spec import JobSpec
 from pipeline.uris import shown
-from refinenet_core import CheckpointInfo, list_models
 from refinenet_core.palettes import voc_colours
 
+if TYPE_CHECKING:
+    from refinenet_core import CheckpointInfo
 
-def complete_spec(spec: JobSpec, info: CheckpointInfo) -> JobSpec:
+
+def complete_spec(spec: JobSpec, info: "CheckpointInfo") -> JobSpec:
     """Return a spec with the model, its options and the classes filled in where it has none.
 
     Args:
@@ -32,8 +35,8 @@ def complete_spec(spec: JobSpec, info: CheckpointInfo) -> JobSpec:
             model[field] = told
         if model[field] is None:
             raise _missing(f"model.{field}", info)
-    if model["name"] not in list_models():
-        known = ", ".join(list_models())
+    if model["name"] not in refinenet_core.list_models():
+        known = ", ".join(refinenet_core.list_models())
         raise SpecError("model.name", (f"unknown model {model['name']!r}; known are: {known}",))
     for position, dataset in enumerate(content["datasets"]):
         if dataset["classes"] is None:
@@ -45,13 +48,13 @@ def complete_spec(spec: JobSpec, info: CheckpointInfo) -> JobSpec:
     return JobSpec.from_mapping(content, source=f"the spec, with {shown(info.source)}")
 
 
-def _classes(info: CheckpointInfo) -> list[dict[str, Any]]:
+def _classes(info: "CheckpointInfo") -> list[dict[str, Any]]:
     names = info.classes or ()
     colours = info.colours or voc_colours(len(names))
     return [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)]
 
 
-def _missing(field: str, info: CheckpointInfo) -> SpecError:
+def _missing(field: str, info: "CheckpointInfo") -> SpecError:
     looks_like = f" (it looks like {info.looks_like})" if info.looks_like else ""
     return SpecError(
         field,

@@ -2,6 +2,7 @@
 
 import io
 import re
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ _ALPHA_MODES = {"RGBA", "LA", "PA", "La"}
 _RGB_MODES = {"1", "L", "P", "RGB", "CMYK", "YCbCr", *_ALPHA_MODES}
 _GREY_16BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _ORIENTATION_TAG = 0x0112
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_PHOTOMETRIC = 256, 257, 258, 262
 _TIFF_PLANES, _TIFF_SAMPLE_FORMAT = 284, 339
 
@@ -154,6 +156,25 @@ def own_orientation(image: ImageFile.ImageFile) -> int:
     return int(orientation) if orientation in range(2, 9) else 1
 
 
+def refuse_damaged(data: bytes) -> None:
+    """Refuse a PNG whose pixels do not have their checksum, which Pillow leaves unread.
+
+    Of bits that flip in a mask of a few kilobytes, one in ten gave other labels and no error.
+
+    Raises:
+        DecodeError: "undecodable".
+    """
+    place = len(_PNG_SIGNATURE)
+    content = memoryview(data)
+    while data.startswith(_PNG_SIGNATURE) and place + 12 <= len(data):
+        end = place + 8 + int.from_bytes(content[place : place + 4], "big")
+        pixels = content[place + 4 : place + 8] == b"IDAT"
+        checksum = int.from_bytes(content[end : end + 4], "big")
+        if pixels and end + 4 <= len(data) and zlib.crc32(content[place + 4 : end]) != checksum:
+            raise DecodeError("undecodable", f"wrong checksum of the PNG's pixels at byte {place}")
+        place = end + 4
+
+
 def sample_bits(image: ImageFile.ImageFile, data: bytes) -> int:
     """Return the bits of the source's samples, of which Pillow may keep fewer."""
     arguments = str(image.tile[0].args) if image.tile else ""
@@ -200,6 +221,7 @@ def _stored_size(image: ImageFile.ImageFile) -> tuple[int, int]:
 
 def _stored_rgb(image: ImageFile.ImageFile, data: bytes, flags: list[str]) -> tuple[Pixels, bool]:
     """Return RGB, and whether Pillow has turned it upright; add to the flags."""
+    refuse_damaged(data)
     _refuse_unfaithful(image, data)
     if getattr(image, "is_animated", False):
         flags.append("first_frame")

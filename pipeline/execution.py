@@ -6,15 +6,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from pipeline.commit import Committer
 from pipeline.job import Job
 from pipeline.output import Output
 from pipeline.ray_session import running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
-from pipeline.segmenter import Segmenter
 from pipeline.spec import ActorsSpec
 from pipeline.storage import Storage
 from pipeline.work_item import WorkItem, pack_items
@@ -44,6 +41,8 @@ def plan_pool(job: Job) -> Pool:
     else:
         most = 1
         if job.gpus_per_actor:
+            import torch  # noqa: PLC0415 - readers and writers, who import this, need none
+
             most = max(1, math.floor(torch.cuda.device_count() / job.gpus_per_actor))
         actors = ActorsSpec(min=most, max=most)
     threads = job.spec.resources.threads_per_actor or max(1, (cores or 1) // actors.max)
@@ -61,6 +60,8 @@ def execute(
     with running_ray(retries=_RETRIES):
         # Ray takes more than a second to import: only now is it sure that there is work for it.
         import ray.data  # noqa: PLC0415
+
+        from pipeline.segmenter import Segmenter  # noqa: PLC0415 - imports PyTorch
 
         # Retry counts have no other way in yet; Ray is pinned below the version that drops this.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")

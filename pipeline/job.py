@@ -5,26 +5,15 @@ import json
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from pipeline.completion import complete_spec
-from pipeline.errors import OutputError, SpecError
-from pipeline.mask_table import TABLE_VERSION
+from pipeline.errors import OutputError
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
 from pipeline.uris import shown
-from refinenet_core import (
-    CheckpointReport,
-    RefineNet,
-    build_model,
-    inspect_checkpoint,
-    load_checkpoint,
-    resolve_precision,
-)
 
-AVERAGING_RULE = "softmax-stride4-bilinear-mean/1"  # changes with anything that changes a label
+if TYPE_CHECKING:
+    from refinenet_core import CheckpointReport
+
 JOB_VERSION = 1
 _LIBRARIES = ("refinenet-batch", "torch", "torchvision", "ray", "pyarrow", "pillow", "numpy")
 
@@ -43,7 +32,7 @@ class Job:
     """
 
     spec: JobSpec
-    checkpoint: CheckpointReport
+    checkpoint: "CheckpointReport"
     gpus_per_actor: float
     fingerprint: Fingerprint = field(repr=False)
 
@@ -51,46 +40,6 @@ class Job:
     def device(self) -> str:
         """Device of each actor."""
         return "cuda" if self.gpus_per_actor else "cpu"
-
-
-def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> Job:
-    """Check everything about a job that can be checked without its images.
-
-    Args:
-        spec: What the user asked for; what it leaves out is taken from the checkpoint.
-        storage: Access to the checkpoint.
-        gpus: GPUs that the run can use; by default those of this machine.
-
-    Raises:
-        SpecError: The model is unknown, something is left out that the checkpoint does not tell,
-            or more GPUs are asked for than there are.
-        CheckpointError: The checkpoint is missing or does not fit the model.
-        StorageError: The checkpoint cannot be read.
-    """
-    gpus = torch.cuda.device_count() if gpus is None else gpus
-    gpus_per_actor = _gpus_per_actor(spec, gpus)
-    checkpoint = storage.read(spec.model.checkpoint)
-    info = inspect_checkpoint(checkpoint, source=shown(spec.model.checkpoint))
-    spec = complete_spec(spec, info)
-    _, report = load_model(spec, checkpoint)
-    precision = resolve_precision(spec.inference.precision, "cuda" if gpus_per_actor else "cpu")
-    return Job(spec, report, gpus_per_actor, _fingerprint(spec, report.sha256, precision))
-
-
-def load_model(spec: JobSpec, checkpoint: bytes) -> tuple[RefineNet, CheckpointReport]:
-    """Build the network of a complete spec and load its checkpoint.
-
-    Raises:
-        CheckpointError: The checkpoint does not fit the model.
-    """
-    model = build_model(
-        spec.model.name or "",
-        spec.model.num_classes or 0,
-        poolings=spec.model.poolings or 0,
-        improved_pooling=bool(spec.model.improved_pooling),
-        device="meta",
-    )
-    return model, load_checkpoint(model, checkpoint, source=shown(spec.model.checkpoint))
 
 
 def render_job(job: Job) -> bytes:
@@ -147,51 +96,3 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(item, f"{path}[{position}]")
     else:
         yield path, value
-
-
-def _gpus_per_actor(spec: JobSpec, gpus: int) -> float:
-    asked = spec.resources.gpus_per_actor
-    if asked == "auto":
-        return 1.0 if gpus else 0.0
-    if asked > gpus:
-        raise SpecError(
-            "resources.gpus_per_actor",
-            (f"is {asked:g}, but there are {gpus} GPUs here; lower it, or 0 runs on the CPU",),
-        )
-    return float(asked)
-
-
-def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Fingerprint:
-    return {
-        "model": spec.model.name,
-        "num_classes": spec.model.num_classes,
-        "poolings": spec.model.poolings,
-        "improved_pooling": spec.model.improved_pooling,
-        "checkpoint_sha256": checkpoint_sha256,
-        "precision": precision,
-        "scales": list(spec.inference.scales),
-        "flip": spec.inference.flip,
-        "averaging": AVERAGING_RULE,
-        "batch_pixels": spec.inference.batch_pixels,
-        "datasets": [
-            {
-                "name": dataset.name,
-                "format": dataset.format,
-                "images": dataset.images,
-                "targets": dataset.targets,
-                "members": dataset.members and dataset.members.model_dump(mode="json"),
-                "columns": dataset.columns and dataset.columns.model_dump(mode="json"),
-                "labels": dataset.labels.model_dump(mode="json"),
-                "decode": dataset.decode.model_dump(mode="json", exclude={"timeout_s"}),
-                "classes": list(dataset.label_set().classes),
-                "colours": [list(colour) for colour in dataset.label_set().colours],
-                "ignore_index": dataset.label_set().ignore_index,
-                "encoding": dataset.label_set().encoding,
-            }
-            for dataset in spec.datasets
-        ],
-        "part_images": spec.part_images,
-        "part_bytes": int(spec.part_bytes),
-        "limit_images": spec.limit_images,
-        "table_version": TABLE_VERSION,
-    }

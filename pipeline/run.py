@@ -3,10 +3,10 @@
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.execution import execute
-from pipeline.job import prepare_job
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.planning import extend_plan, plan_dataset
+from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress, Observer, Silent, measure_progress
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.spec import JobSpec

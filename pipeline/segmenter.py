@@ -23,7 +23,7 @@ from pipeline.decoding import (
 from pipeline.decoding_threads import decode_each
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import DecodeError
-from pipeline.job import Job, load_model
+from pipeline.job import Job
 from pipeline.mask_table import (
     MaskRow,
     class_pixels,
@@ -31,6 +31,7 @@ from pipeline.mask_table import (
     part_file,
     sparse_confusion,
 )
+from pipeline.preparation import load_model
 from pipeline.receipt import Receipt, SegmentedPart, StageSeconds
 from pipeline.storage import Storage
 from pipeline.targets import ClassIds, TargetReader

@@ -15,6 +15,7 @@ from pipeline.decoding import (
     open_image,
     own_orientation,
     ppm_maxval,
+    refuse_damaged,
     sample_bits,
     turn,
 )
@@ -125,6 +126,7 @@ class TargetReader:
 
     def _stored(self, image: ImageFile.ImageFile, data: bytes) -> Array:
         _refuse_altered(image)
+        refuse_damaged(data)
         stored = _colours(image, data) if self._by_colour else _indices(image, data)
         orientation = own_orientation(image)  # last: it may stand behind the pixels
         if orientation != 1:

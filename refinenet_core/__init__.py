@@ -1,19 +1,27 @@
-"""RefineNet for semantic segmentation: the networks, their averaging and exact metrics."""
+"""RefineNet for semantic segmentation: the networks, their averaging and exact metrics.
 
-from refinenet_core.checkpoints import (
-    CheckpointInfo,
-    CheckpointReport,
-    inspect_checkpoint,
-    load_checkpoint,
-    published_state_dict,
-    save_checkpoint,
-)
-from refinenet_core.costs import ModelCost, measure_cost
-from refinenet_core.errors import CheckpointError, RefineNetError
-from refinenet_core.label_sets import LabelSet, label_set, list_label_sets
-from refinenet_core.metrics import ConfusionMatrix, Scores, confusion_matrix, scores
-from refinenet_core.models import RefineNet, build_model, list_models
-from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
+Names are imported when they are first used: PyTorch takes two seconds and half a gigabyte, and
+label sets and metrics do without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from refinenet_core.checkpoints import (
+        CheckpointInfo,
+        CheckpointReport,
+        inspect_checkpoint,
+        load_checkpoint,
+        published_state_dict,
+        save_checkpoint,
+    )
+    from refinenet_core.costs import ModelCost, measure_cost
+    from refinenet_core.errors import CheckpointError, RefineNetError
+    from refinenet_core.label_sets import LabelSet, label_set, list_label_sets
+    from refinenet_core.metrics import ConfusionMatrix, Scores, confusion_matrix, scores
+    from refinenet_core.models import RefineNet, build_model, list_models
+    from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
 
 __all__ = [
     "CheckpointError",
@@ -40,3 +48,27 @@ __all__ = [
     "save_checkpoint",
     "scores",
 ]
+
+_MODULES = {
+    "checkpoints": (
+        "CheckpointInfo",
+        "CheckpointReport",
+        "inspect_checkpoint",
+        "load_checkpoint",
+        "published_state_dict",
+        "save_checkpoint",
+    ),
+    "costs": ("ModelCost", "measure_cost"),
+    "errors": ("CheckpointError", "RefineNetError"),
+    "label_sets": ("LabelSet", "label_set", "list_label_sets"),
+    "metrics": ("ConfusionMatrix", "Scores", "confusion_matrix", "scores"),
+    "models": ("RefineNet", "build_model", "list_models"),
+    "predictor": ("MultiScalePredictor", "Prediction", "resolve_precision"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"refinenet_core.{module}"), name)
+    raise AttributeError(f"module 'refinenet_core' has no attribute {name!r}")

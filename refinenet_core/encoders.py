@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 
-import torchvision
 from torch import Tensor, nn
 
 from refinenet_core.preprocessing import rescale
@@ -80,6 +79,8 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
+        import torchvision  # noqa: PLC0415 - takes 170 MB, which the other encoders do without
+
         resnet = getattr(torchvision.models, f"resnet{depth}")(weights=None)
         self.conv1, self.bn1, self.relu, self.maxpool = (
             resnet.conv1,

@@ -1,6 +1,8 @@
 """The shape of the house: imports run one way, public names are the ones documented."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,15 @@ def test_public_names_are_the_documented_ones():
 def test_every_public_name_is_there_and_documented(module):
     for name in module.__all__:
         assert getattr(module, name).__doc__, name
+
+
+def test_what_readers_and_writers_import_is_light():
+    """They once held 800 MB and three seconds of PyTorch each."""
+    code = (
+        "import sys, pipeline.reader, pipeline.commit, pipeline.run;"
+        "print({'torch', 'torchvision', 'ray'} & set(sys.modules))"
+    )
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "set()"

@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 from pipeline.dataset_spec import DatasetSpec, LabelsSpec
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import DecodeError
-from pipeline.job import prepare_job
 from pipeline.part import Part
+from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter
 from pipeline.storage import Storage
