@@ -61,16 +61,20 @@ class EncodedPart:
 
     def to_table(self) -> pa.Table:
         """Return the part as a table of one row."""
-        row = {
-            "dataset": self.part.dataset,
-            "shard": self.part.shard,
-            "part": self.part.number,
-            "ending": self.part.ending,
-            "read_s": self.read_s,
+        columns = {
+            "dataset": [self.part.dataset],
+            "shard": [self.part.shard],
+            "part": [self.part.number],
+            "ending": [self.part.ending],
+            "read_s": [self.read_s],
         }
         for name in _IMAGE_FIELDS:
-            row[name] = [getattr(image, name) for image in self.images]
-        return pa.Table.from_pylist([row], schema=ENCODED_SCHEMA)
+            kind = ENCODED_SCHEMA.field(name).type
+            # Made of whole columns: from rows Arrow would grow its buffers by doubling them.
+            values = pa.array([getattr(image, name) for image in self.images], kind.value_type)
+            make = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
+            columns[name] = make.from_arrays([0, len(values)], values)
+        return pa.table(columns, schema=ENCODED_SCHEMA)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "EncodedPart":

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from pipeline.commit import Committer
 from pipeline.job import Job
 from pipeline.output import Output
@@ -57,6 +59,7 @@ def execute(
     A part that fails is tried again a bounded number of times, then left out: compare the plan
     with a listing afterwards, never with the receipts.
     """
+    pa.default_memory_pool().release_unused()  # what planning a million images took
     with running_ray(retries=_RETRIES):
         # Ray takes more than a second to import: only now is it sure that there is work for it.
         import ray.data  # noqa: PLC0415

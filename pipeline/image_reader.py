@@ -31,9 +31,15 @@ def read_planned_images(item: WorkItem, output: Output, storage: Storage) -> Ite
             part = Part(item.dataset, item.shard, number, len(listed), ending)
             if number in item.done or storage.exists(output.part_uri(part)):
                 continue
-            start = time.perf_counter()
-            images = list(pool.map(partial(_read, storage=storage), listed))
-            yield EncodedPart(part, images, time.perf_counter() - start)
+            yield _read_part(part, listed, storage, pool)
+
+
+def _read_part(
+    part: Part, rows: list[dict[str, Any]], storage: Storage, pool: ThreadPoolExecutor
+) -> EncodedPart:
+    start = time.perf_counter()
+    images = list(pool.map(partial(_read, storage=storage), rows))
+    return EncodedPart(part, images, time.perf_counter() - start)
 
 
 def _planned_rows(item: WorkItem, output: Output) -> list[dict[str, Any]]:

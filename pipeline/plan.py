@@ -253,7 +253,20 @@ def _cut(
 
 
 def _repeats(keys: Sequence[pa.ChunkedArray], of: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Say of each key whether it is there more than once among all `keys`."""
-    counts = pa.chunked_array([chunk for column in keys for chunk in column.chunks]).value_counts()
+    """Say of each key whether it is there more than once among all `keys`.
+
+    Keys whose hash occurs once are out before any is counted: a table of a million would hold a
+    hundred megabytes.
+    """
+    everything = pa.chunked_array([chunk for column in keys for chunk in column.chunks])
+    hashes = np.concatenate(
+        [
+            np.fromiter(map(hash, chunk.to_pylist()), np.int64, len(chunk))
+            for chunk in (pa.array([], pa.string()), *everything.chunks)
+        ]
+    )
+    order = np.sort(hashes)
+    repeated_hashes = order[1:][order[1:] == order[:-1]]
+    counts = everything.filter(pa.array(np.isin(hashes, repeated_hashes))).value_counts()
     repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     return pc.is_in(of, value_set=repeated)

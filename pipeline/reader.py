@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 
 from pipeline.dataset_spec import DatasetSpec
+from pipeline.encoded_part import EncodedPart
 from pipeline.image_reader import read_planned_images
 from pipeline.output import Output
 from pipeline.shard_reader import ShardReader
@@ -35,5 +36,5 @@ class Reader:
                 parts = read_planned_images(item, self.output, self.storage)
             else:
                 parts = self.shard_reader.read(self.datasets[item.dataset], item, item.file)
-            for part in parts:
-                yield part.to_table()
+            # `map` keeps no part while its table is on its way: each is tens of megabytes.
+            yield from map(EncodedPart.to_table, parts)

@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import pyarrow.parquet as pq
 
@@ -47,16 +48,25 @@ class ShardReader:
         except _UnfitError as error:
             yield self._cut(item, error.status, error.reason)
             return
-        mended = current != shard
-        for part in self._parts(dataset, item, current):
-            if part.part.number in item.done:
-                if mended and not self._same(part):
-                    yield self._cut(item, "changed", _not_mended(part.part))
-                    return
-            elif part.part.ending == "cut" or not self.storage.exists(
-                self.output.part_uri(part.part)
-            ):
-                yield _flagged(part, "shard_mended") if mended else part
+        parts = self._parts(dataset, item, current)
+        if current != shard:
+            parts = self._mended(item, parts)
+        # `filter` keeps no part while it is on its way: each is tens of megabytes.
+        yield from filter(partial(self._lacks, item), parts)
+
+    def _mended(self, item: WorkItem, parts: Iterable[EncodedPart]) -> Iterator[EncodedPart]:
+        """Flag the parts of a shard that was mended, as long as it is the same shard."""
+        for part in parts:
+            if part.part.number in item.done and not self._same(part):
+                yield self._cut(item, "changed", _not_mended(part.part))
+                return
+            yield _flagged(part, "shard_mended")
+
+    def _lacks(self, item: WorkItem, part: EncodedPart) -> bool:
+        """Say whether a part is to be made; one that is cut always, for it may hold more now."""
+        if part.part.number in item.done:
+            return False
+        return part.part.ending == "cut" or not self.storage.exists(self.output.part_uri(part.part))
 
     def _current(self, item: WorkItem, shard: ShardFile) -> ShardFile:
         """Return the shard's file as it is now, if that is as planned or may be mended."""
@@ -88,7 +98,7 @@ class ShardReader:
                 full = len(images) == self.part_images or size_bytes + more_bytes > self.part_bytes
                 if images and full:
                     yield _part(item, number, images, "", start)
-                    number, images, size_bytes, start = number + 1, [], 0, time.perf_counter()
+                    number, size_bytes, start = number + 1, 0, time.perf_counter()
                 images.append(image)
                 index, size_bytes = image.index + 1, size_bytes + more_bytes
                 _flag_duplicates(images, seen)
@@ -135,8 +145,14 @@ class ShardReader:
 def _part(
     item: WorkItem, number: int, images: list[EncodedImage], ending: Ending, start: float
 ) -> EncodedPart:
-    part = Part(item.dataset, item.shard, number, len(images), ending)
-    return EncodedPart(part, images, time.perf_counter() - start)
+    """Return a part of these images, and clear their list, which would keep them in memory."""
+    part = EncodedPart(
+        Part(item.dataset, item.shard, number, len(images), ending),
+        tuple(images),
+        time.perf_counter() - start,
+    )
+    images.clear()
+    return part
 
 
 def _taken(images: Iterator[EncodedImage], most: int | None) -> Iterator[EncodedImage]:

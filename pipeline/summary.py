@@ -81,7 +81,7 @@ class DatasetSummary:
     Attributes:
         name: The dataset's name.
         labels: Its classes.
-        planned: Images in the plan; None if only reading the shards tells.
+        planned: Images in the plan; where only reading the shards tells, None until all are read.
         complete: Whether every planned part is committed.
         counts: What its rows add up to.
         scores: Scores under the rule "union_present"; None if no image has a target.
@@ -171,6 +171,8 @@ def summarize_dataset(
     counts = DatasetCounts(len(labels.classes))
     for table in tables:
         counts.add(table)
+    if planned is None and complete:
+        planned = counts.images - counts.statuses["truncated"]
     found = scores(counts.confusion) if counts.scored_images else None
     return DatasetSummary(name, labels, planned, complete, counts, found)
 

@@ -1,5 +1,7 @@
 """Images as files below a folder, targets as files beside them."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -33,21 +35,18 @@ def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:
         PlanError: There are no images, or a target is missing and `targets_missing` is "error".
         StorageError: A location cannot be listed.
     """
-    images = list_objects(dataset.images, storage)
+    images = _list_objects(dataset.images, storage)
     if not images.num_rows:
         raise PlanError(
             dataset.name, f"no images at {shown(dataset.images)}; check the folder and the pattern"
         )
-    images = images.take(pc.sort_indices(images["uri"]))
-    start = len(glob_base(dataset.images))
-    keys = [without_extension(uri[start:].lstrip("/")) for uri in images["uri"].to_pylist()]
-    columns = {
-        "key": pa.array(keys, pa.string()),
-        **{name: images[name] for name in _OBJECTS.names},
-    }
+    images = _sorted(images)
+    keys = _map(images["uri"], partial(_key, start=len(glob_base(dataset.images))))
+    columns = {"key": keys, **{name: images[name] for name in _OBJECTS.names}}
     if dataset.targets:
-        expected = pa.array([_target_uri(dataset.targets, key) for key in keys], pa.string())
-        columns |= _match_targets(expected, list_objects(_target_folder(dataset.targets), storage))
+        expected = _map(keys, partial(_target_uri, dataset.targets))
+        targets = _list_objects(_target_folder(dataset.targets), storage)
+        columns |= _match_targets(expected, targets)
     else:
         columns |= {
             field.name: pa.nulls(len(keys), field.type) for field in list(LISTED_SCHEMA)[-3:]
@@ -58,7 +57,7 @@ def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:
     return listed
 
 
-def list_objects(pattern: str, storage: Storage) -> pa.Table:
+def _list_objects(pattern: str, storage: Storage) -> pa.Table:
     """List what matches a glob or lies below a folder; columns uri, size_bytes and stamp.
 
     Pages become columns as they come: a million objects are a hundred megabytes.
@@ -74,7 +73,28 @@ def list_objects(pattern: str, storage: Storage) -> pa.Table:
         )
         for page in storage.pages(pattern)
     ]
-    return pa.concat_tables([_OBJECTS.empty_table(), *pages]).combine_chunks()
+    return pa.concat_tables([_OBJECTS.empty_table(), *pages])
+
+
+def _sorted(images: pa.Table) -> pa.Table:
+    """Return the images in byte order of their URIs, in which object stores list them anyway."""
+    uris = images["uri"]
+    if pc.all(pc.less_equal(uris[:-1], uris[1:])).as_py() is not False:
+        return images
+    return images.take(pc.sort_indices(uris))
+
+
+def _map(column: pa.ChunkedArray, change: Callable[[str], str]) -> pa.ChunkedArray:
+    """Return a column of text changed item by item; chunk by chunk, for Python's text is large."""
+    chunks = [
+        pa.array([change(text) for text in chunk.to_pylist()], pa.string())
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _key(uri: str, start: int) -> str:
+    return without_extension(uri[start:].lstrip("/"))
 
 
 def _target_uri(pattern: str, key: str) -> str:
@@ -88,7 +108,7 @@ def _target_folder(pattern: str) -> str:
     return pattern.rpartition("/")[0]
 
 
-def _match_targets(expected: pa.Array, found: pa.Table) -> dict[str, pa.ChunkedArray]:
+def _match_targets(expected: pa.ChunkedArray, found: pa.Table) -> dict[str, pa.ChunkedArray]:
     """Return the target columns: null where what is expected was not found."""
     places = pc.index_in(expected, value_set=found["uri"])
     matched = found.take(places)

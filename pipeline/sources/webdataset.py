@@ -14,7 +14,7 @@ from pipeline.storage import Storage
 
 KEY_ATTRIBUTE: Final = "REFINENET.key"  # pax attribute: the key, where a name cannot hold it
 WINDOW_MEMBERS: Final = 256  # a sample's members lie within so many of each other
-_WINDOW_BYTES: Final = 128 << 20
+_WINDOW_BYTES: Final = 64 << 20
 
 # By the last part of a member's extension.
 _IMAGES: Final = frozenset(
@@ -45,7 +45,7 @@ def read_samples(stream: IO[bytes], uri: str, members: MembersSpec) -> Iterator[
     """Yield a tar's samples, in the order of their first members.
 
     A sample's members need not be adjacent: it is kept until `WINDOW_MEMBERS` others have come, or
-    until more than 128 MiB are kept. Without `members.image`, its image is the one member
+    until more than 64 MiB are kept. Without `members.image`, its image is the one member
     that is an image by its extension, or else the one that is no known side file.
 
     Args:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError, StorageError
+from pipeline.plan import LISTED_SCHEMA
 from pipeline.sources.folder import list_images
-from pipeline.spec import DatasetSpec
 from pipeline.storage import Storage
 
 
@@ -16,28 +17,47 @@ def dataset(**fields):
 def files(tmp_path):
     for name in ("i/a.jpg", "i/b.jpg", "i/deep/c.jpg", "t/a.png", "t/b.png", "t/c.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
+        (tmp_path / name).write_bytes(name.encode())
     return tmp_path
 
 
 def test_stem_finds_targets_by_file_name(files):
-    found = list_images(
+    listed = list_images(
         dataset(images=f"{files}/i/**/*.jpg", targets=f"{files}/t/{{stem}}.png"), Storage()
     )
 
-    assert [image.key for image in found] == ["a", "b", "deep/c"]
-    assert [image.target.uri[-7:] for image in found] == ["t/a.png", "t/b.png", "t/c.png"]
+    assert listed.schema.equals(LISTED_SCHEMA)
+    assert listed["key"].to_pylist() == ["a", "b", "deep/c"]
+    assert [uri[-7:] for uri in listed["target_uri"].to_pylist()] == [
+        "t/a.png",
+        "t/b.png",
+        "t/c.png",
+    ]
+    assert listed["size_bytes"].to_pylist() == [7, 7, 12]
+    assert listed["target_size_bytes"].to_pylist() == [7, 7, 7]
 
 
 def test_relpath_finds_targets_at_the_same_place_below(files):
     (files / "t/deep").mkdir()
     (files / "t/c.png").rename(files / "t/deep/c.png")
 
-    found = list_images(
+    listed = list_images(
         dataset(images=f"{files}/i", targets=f"{files}/t/{{relpath}}.png"), Storage()
     )
 
-    assert found[2].target.uri.endswith("t/deep/c.png")
+    assert listed["target_uri"][2].as_py().endswith("t/deep/c.png")
+
+
+def test_images_come_in_byte_order_whatever_the_order_of_the_listing(files):
+    for name in ("Z.jpg", "é.jpg", "a-b.jpg", "a/b.jpg", "a b.jpg"):
+        (files / "i" / name).parent.mkdir(exist_ok=True)
+        (files / "i" / name).write_bytes(b"x")
+
+    listed = list_images(dataset(images=f"{files}/i/**"), Storage())
+
+    keys = [key.encode() for key in listed["uri"].to_pylist()]
+    assert keys == sorted(keys)
+    assert len(keys) == 8
 
 
 def test_missing_targets_are_counted_and_the_first_is_named(files):
@@ -46,9 +66,10 @@ def test_missing_targets_are_counted_and_the_first_is_named(files):
 
     with pytest.raises(PlanError, match=r"1 of 3 images have no target.*i/b\.jpg.*t/b\.png"):
         list_images(dataset(**fields), Storage())
-    found = list_images(dataset(**fields, targets_missing="row"), Storage())
+    listed = list_images(dataset(**fields, targets_missing="row"), Storage())
 
-    assert [image.target is None for image in found] == [False, True, False]
+    assert listed["target_uri"].is_null().to_pylist() == [False, True, False]
+    assert listed["target_stamp"].is_null().to_pylist() == [False, True, False]
 
 
 def test_no_images_is_an_error_that_names_the_pattern(files):
