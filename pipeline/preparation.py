@@ -14,7 +14,7 @@ from pipeline.uris import shown
 if TYPE_CHECKING:
     from refinenet_core import CheckpointReport, RefineNet
 
-AVERAGING_RULE = "softmax-stride4-bilinear-mean/1"  # changes with anything that changes a label
+AVERAGING_RULE = "softmax-stride4-bilinear-mean/2"  # changes with anything that changes a label
 
 
 def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> Job:
@@ -87,6 +87,7 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
         "flip": spec.inference.flip,
         "averaging": AVERAGING_RULE,
         "batch_pixels": spec.inference.batch_pixels,
+        "probabilities": spec.inference.probabilities,
         "datasets": [
             {
                 "name": dataset.name,

@@ -107,6 +107,8 @@ class Segmenter:
             device=job.device,
             precision=job.fingerprint["precision"],
             batch_pixels=job.spec.inference.batch_pixels,
+            confidence="mean",
+            probabilities=job.spec.inference.probabilities,
         )
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
@@ -277,7 +279,9 @@ def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
     row, labels = sample.row, dataset.labels
     row.mask = encode_mask(prediction.labels, dataset.palette)
     row.class_pixels = class_pixels(prediction.labels)
-    row.confidence = float(prediction.confidence.mean(dtype=np.float64))
+    row.confidence = prediction.mean_confidence
+    if prediction.probabilities is not None:
+        row.probabilities = prediction.probabilities.tobytes()
     if not dataset.has_targets or row.status != "ok":
         return
     if sample.target is None:

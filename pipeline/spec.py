@@ -44,6 +44,7 @@ class InferenceSpec(Section):
     flip: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_pixels: PositiveInt | None = None
+    probabilities: bool = False
 
 
 class Tolerance(Section):

@@ -1,6 +1,5 @@
 """Prediction with multi-scale averaging of probabilities."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from refinenet_core.folding import folded_copy
+from refinenet_core.fusion import average_rows, fuse
 from refinenet_core.preprocessing import IMAGENET, Image, check_image, normalise, rescale
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -24,11 +24,17 @@ class Prediction:
 
     Attributes:
         labels: Class ids, shape (H, W), uint8.
-        confidence: Mean probability of the predicted class, shape (H, W), float32, 0 to 1.
+        confidence: Mean probability of the predicted class, shape (H, W), float32, 0 to 1; None if
+            only its mean was asked for.
+        mean_confidence: The mean of the confidence over all pixels.
+        probabilities: Mean probability of every class at a quarter of the size, shape
+            (C, ceil(H / 4), ceil(W / 4)), uint8, 255 for 1; None if it was not asked for.
     """
 
     labels: npt.NDArray[np.uint8]
-    confidence: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.float32] | None
+    mean_confidence: float
+    probabilities: npt.NDArray[np.uint8] | None = None
 
 
 class MultiScalePredictor:
@@ -50,6 +56,8 @@ class MultiScalePredictor:
         batch_pixels: Pixels (at scale 1) that one forward pass takes at most; a larger image is
             a batch alone. By default 2^22 on a GPU and 2^17 on a CPU, where a larger batch falls
             out of the cache.
+        confidence: "map" for the confidence of each pixel, "mean" for its mean alone.
+        probabilities: Whether to return the probabilities of all classes.
 
     Raises:
         ValueError: A scale is not above 0, there is none, or the precision is unknown.
@@ -64,6 +72,8 @@ class MultiScalePredictor:
         device: str = "cpu",
         precision: Precision = "float32",
         batch_pixels: int | None = None,
+        confidence: Literal["map", "mean"] = "map",
+        probabilities: bool = False,
     ) -> None:
         if not scales or min(scales) <= 0:
             raise ValueError(f"scales are {tuple(scales)}; give at least one, each above 0")
@@ -76,14 +86,12 @@ class MultiScalePredictor:
         self.device = torch.device(device)
         self.precision = resolve_precision(precision, device)
         self.batch_pixels = batch_pixels
+        self.confidence = confidence
+        self.probabilities = probabilities
         self._normalisation = getattr(model, "normalisation", IMAGENET)
         self._dtype = _DTYPES[self.precision]
         self._model = (
-            copy.deepcopy(model)
-            .eval()
-            .requires_grad_(requires_grad=False)
-            .to(self.device, self._dtype)
-            .to(memory_format=torch.channels_last)
+            folded_copy(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
         )
 
     def predict(self, images: Sequence[Image]) -> list[Prediction]:
@@ -127,7 +135,7 @@ class MultiScalePredictor:
         images_BCHW = normalise(images, self.device, self._normalisation)
         maps = list(self._probability_maps(images_BCHW))
         return [
-            self._average([probabilities[index] for probabilities in maps], image.shape[:2])
+            self._average([map_BCHW[index] for map_BCHW in maps], (image.shape[0], image.shape[1]))
             for index, image in enumerate(images)
         ]
 
@@ -139,17 +147,22 @@ class MultiScalePredictor:
             if self.flip:
                 yield self._model(scaled_BCHW.flip(-1)).float().softmax(dim=1).flip(-1)
 
-    @staticmethod
-    def _average(maps_CHW: Sequence[Tensor], size: tuple[int, ...]) -> Prediction:
+    def _average(self, maps_CHW: Sequence[Tensor], size: tuple[int, int]) -> Prediction:
         """Average one image's maps at its own size and take the best class of each pixel."""
-        total_CHW = torch.zeros(())
-        for position, map_CHW in enumerate(maps_CHW):
-            full_CHW = functional.interpolate(
-                map_CHW[None], size=size, mode="bilinear", align_corners=False
-            )[0]
-            total_CHW = full_CHW if position == 0 else total_CHW.add_(full_CHW)
-        confidence_HW, labels_HW = (total_CHW / len(maps_CHW)).max(dim=0)
-        return Prediction(labels_HW.to(torch.uint8).cpu().numpy(), confidence_HW.cpu().numpy())
+        fused = fuse(maps_CHW, size, keep_confidence=self.confidence == "map")
+        return Prediction(
+            fused.labels.cpu().numpy(),
+            None if fused.confidence is None else fused.confidence.cpu().numpy(),
+            fused.mean_confidence,
+            _quarter(maps_CHW, size) if self.probabilities else None,
+        )
+
+
+def _quarter(maps_CHW: Sequence[Tensor], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    height, width = -(-size[0] // 4), -(-size[1] // 4)
+    mean_CHW = average_rows(maps_CHW, (height, width), 0, height)
+    quantised: npt.NDArray[np.uint8] = (mean_CHW * 255).round_().to(torch.uint8).cpu().numpy()
+    return quantised
 
 
 def resolve_precision(

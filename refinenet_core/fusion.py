@@ -1,0 +1,103 @@
+"""Averaging as one step: probabilities of several scales to labels, without full-size maps.
+
+The plain way enlarges each scale's probabilities to the image's size, which for C classes takes
+4 · C · H · W bytes a scale. Here they are enlarged for a few rows at a time, added, and the best
+class of each pixel is taken while they are still in the cache.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_BAND_BYTES = 1 << 20  # of the sum of a band's probabilities, on a CPU: about its second cache
+_GPU_BAND_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The best class of each pixel.
+
+    Attributes:
+        labels: Class ids, shape (H, W), uint8.
+        confidence: Mean probability of that class, shape (H, W), float32; None if not asked for.
+        mean_confidence: Its mean over all pixels.
+    """
+
+    labels: Tensor
+    confidence: Tensor | None
+    mean_confidence: float
+
+
+def fuse(maps_CHW: Sequence[Tensor], size: tuple[int, int], *, keep_confidence: bool) -> Fused:
+    """Average probability maps at an image's size and take the best class of each pixel.
+
+    Each map is resized bilinearly (`align_corners=False`), all have equal weights, and the lowest
+    class wins a tie.
+
+    Args:
+        maps_CHW: Probabilities of one image, shapes (C, h, w), float32, of any resolutions.
+        size: Height and width of the image.
+        keep_confidence: Whether to return the confidence of each pixel.
+    """
+    height, width = size
+    device = maps_CHW[0].device
+    labels_HW = torch.empty(size, dtype=torch.uint8, device=device)
+    confidence_HW = torch.empty(size if keep_confidence else (0, 0), device=device)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    rows = band_rows(len(maps_CHW[0]), width, device)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        best, classes = average_rows(maps_CHW, size, top, bottom).max(dim=0)
+        labels_HW[top:bottom] = classes
+        if keep_confidence:
+            confidence_HW[top:bottom] = best
+        total += best.sum(dtype=torch.float64)
+    mean = float(total) / (height * width)
+    return Fused(labels_HW, confidence_HW if keep_confidence else None, mean)
+
+
+def average_rows(
+    maps_CHW: Sequence[Tensor], size: tuple[int, int], top: int, bottom: int
+) -> Tensor:
+    """Return the average of some maps at some rows of an image, shape (C, bottom - top, W).
+
+    Args:
+        maps_CHW: Probabilities, shapes (C, h, w).
+        size: Height and width of the image.
+        top: First row.
+        bottom: The row behind the last.
+    """
+    height, width = size
+    total_CRW = torch.zeros(())
+    for position, map_CHW in enumerate(maps_CHW):
+        rows_CRw = _interpolate_rows(map_CHW, height, top, bottom)
+        # Rows stay as they are here: only columns are interpolated.
+        full_CRW = functional.interpolate(
+            rows_CRw[None], size=(bottom - top, width), mode="bilinear", align_corners=False
+        )[0]
+        total_CRW = full_CRW if position == 0 else total_CRW.add_(full_CRW)
+    return total_CRW.div_(len(maps_CHW))
+
+
+def band_rows(num_classes: int, width: int, device: torch.device) -> int:
+    """Return how many rows of an image are averaged at a time."""
+    band_bytes = _BAND_BYTES if device.type == "cpu" else _GPU_BAND_BYTES
+    return max(1, band_bytes // (4 * num_classes * width))
+
+
+def _interpolate_rows(map_CHW: Tensor, height: int, top: int, bottom: int) -> Tensor:
+    """Return the rows that a map enlarged to `height` has from `top` to `bottom`."""
+    stored = map_CHW.shape[1]
+    if stored == height:
+        return map_CHW[:, top:bottom]
+    places = torch.arange(top, bottom, device=map_CHW.device, dtype=torch.float32)
+    # Source: pixel centres, as `align_corners=False` has them; clamped at the upper border.
+    source = ((places + 0.5) * (stored / height) - 0.5).clamp_(min=0)
+    above = source.floor()
+    weight_R1 = (source - above)[:, None]
+    first = above.to(torch.int64)
+    second = (first + 1).clamp_(max=stored - 1)
+    return torch.lerp(map_CHW.index_select(1, first), map_CHW.index_select(1, second), weight_R1)
