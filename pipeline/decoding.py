@@ -168,7 +168,7 @@ def refuse_damaged(data: bytes) -> None:
     content = memoryview(data)
     while data.startswith(_PNG_SIGNATURE) and place + 12 <= len(data):
         end = place + 8 + int.from_bytes(content[place : place + 4], "big")
-        pixels = content[place + 4 : place + 8] == b"IDAT"
+        pixels = data[place + 4 : place + 8] == b"IDAT"
         checksum = int.from_bytes(content[end : end + 4], "big")
         if pixels and end + 4 <= len(data) and zlib.crc32(content[place + 4 : end]) != checksum:
             raise DecodeError("undecodable", f"wrong checksum of the PNG's pixels at byte {place}")

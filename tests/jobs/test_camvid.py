@@ -6,11 +6,10 @@ import pytest
 import yaml
 
 import command
+from camvid import CHECKPOINT, IMAGES, MIOU, PIXEL_ACCURACY, TARGETS, model
 
 pytestmark = [pytest.mark.ray, pytest.mark.s3]
 
-CHECKPOINT = "refinenet_lw_mobilenet_v2-camvid11.pth"
-MIOU, PIXEL_ACCURACY = 0.61188, 0.88397  # of the published code on all 233 images, single scale
 # Of the first 20 images, by the same rule written out image by image in NCHW float32.
 TWENTY_MIOU, TWENTY_PIXEL_ACCURACY = 0.60620, 0.89748
 FIVE_SCALES = [0.4, 0.6, 0.8, 1.0, 1.2]
@@ -19,10 +18,10 @@ FIVE_SCALES = [0.4, 0.6, 0.8, 1.0, 1.2]
 @pytest.fixture(scope="module")
 def bucket(shared, object_store):
     """CamVid `test` and the checkpoint in the bucket `shards`."""
-    images = shared / "data/camvid/test"
+    images = shared / IMAGES
     names = sorted(path.name for path in images.iterdir())
     object_store.upload(images, "shards/camvid/test", names)
-    object_store.upload(shared / "data/camvid/testannot", "shards/camvid/testannot", names)
+    object_store.upload(shared / TARGETS, "shards/camvid/testannot", names)
     object_store.upload(shared / "data/weights", "shards/models", [CHECKPOINT])
     return object_store
 
@@ -30,11 +29,7 @@ def bucket(shared, object_store):
 def write_spec(folder, *, name, scales, **changes):
     spec = {
         "name": name,
-        "model": {
-            "name": "refinenet_lw_mobilenet_v2",
-            "num_classes": 11,
-            "checkpoint": f"s3://shards/models/{CHECKPOINT}",
-        },
+        "model": model("s3://shards/models"),
         "inference": {"scales": scales},
         "datasets": [
             {
