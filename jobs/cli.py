@@ -123,10 +123,48 @@ def models_command(
     as_json: AsJson = False,
 ) -> None:
     """List the networks: encoder, parameters, GFLOP and activation memory at a size, stride."""
-    width, _, height = size.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise typer.BadParameter(f"{size!r} is no size; write WIDTHxHEIGHT, for example 512x512")
-    _exit_with(lambda _: _models(int(width), int(height), as_json=as_json))
+    width, height = _size(size)
+    _exit_with(lambda _: _models(width, height, as_json=as_json))
+
+
+@app.command("benchmark")
+def benchmark_command(
+    model: Annotated[str, typer.Option(help="A name of `refinenet-batch models`.")] = (
+        "refinenet_lw_mobilenet_v2"
+    ),
+    size: Annotated[
+        str, typer.Option(metavar="WIDTHxHEIGHT", help="Image size in pixels.")
+    ] = "500x375",
+    scales: Annotated[
+        list[float] | None, typer.Option("--scale", help="Scales; by default the five published.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=1, max=255, help="Number of classes.")] = 21,
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default a GPU if there is one.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="Images a round.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, in each of which both run.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the predictor against the published loop, on the same images in one run."""
+    width, height = _size(size)
+
+    def command(_: "ProgressDisplay") -> int:
+        asked = {
+            "num_classes": classes,
+            "height": height,
+            "width": width,
+            "precision": precision,
+            "images": images,
+            "rounds": rounds,
+        }
+        if scales:
+            asked["scales"] = tuple(scales)
+        return _benchmark(model, asked, device, threads, as_json=as_json)
+
+    _exit_with(command)
 
 
 @checkpoint_app.command("inspect")
@@ -169,6 +207,13 @@ def convert_command(
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"{text!r} is no size; write WIDTHxHEIGHT, for example 512x512")
+    return int(width), int(height)
 
 
 def _load(path: Path, limit: int | None) -> "JobSpec":
@@ -227,6 +272,31 @@ def _models(width: int, height: int, *, as_json: bool) -> int:
         _print_json({"width": width, "height": height, "models": list(map(asdict, costs))})
     else:
         _print_table(models_table(costs, height, width))
+    return 0
+
+
+def _benchmark(
+    model: str, asked: dict[str, Any], device: str | None, threads: int | None, *, as_json: bool
+) -> int:
+    from dataclasses import asdict
+
+    import torch
+
+    from jobs.tables import benchmark_table
+    from pipeline.errors import SpecError
+    from refinenet_core import run_benchmark
+
+    if threads:
+        torch.set_num_threads(threads)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        record = run_benchmark(model, device=device, **asked)
+    except ValueError as error:  # what was typed, in the words of the one who checks it
+        raise SpecError("benchmark", (str(error),)) from error
+    if as_json:
+        _print_json(asdict(record))
+    else:
+        _print_table(benchmark_table(record))
     return 0
 
 

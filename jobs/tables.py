@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline import RunReport
 from pipeline.progress import DatasetProgress
 from pipeline.uris import shown
-from refinenet_core import CheckpointInfo, ModelCost
+from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost
 
 
 def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Table:
@@ -71,6 +71,34 @@ def models_table(costs: Sequence[ModelCost], height: int, width: int) -> Table:
             f"{cost.activation_bytes / 2**20:.0f}",
             str(cost.stride),
         )
+    return table
+
+
+def benchmark_table(record: BenchmarkRecord) -> Table:
+    """Return what was measured, a row per figure."""
+    setting, hardware = record.setting, record.hardware
+    title = (
+        f"{setting['model']}, {setting['width']}x{setting['height']}, scales {setting['scales']}, "
+        f"{setting['precision']} on {hardware['device']}, {hardware['threads']} threads"
+    )
+    table = Table(title=title, title_justify="left", show_header=False)
+    total_s = sum(seconds for stage, seconds in record.stage_s.items() if "." not in stage)
+    rows = {
+        "published loop": f"{record.loop_images_per_s:.3f} images/s",
+        "predictor": f"{record.images_per_s:.3f} images/s, "
+        f"{record.megapixels_per_s:.3f} megapixels/s",
+        "ratio": f"{record.ratio:.2f} ({min(record.ratios):.2f} to {max(record.ratios):.2f})",
+        "equal labels": f"{record.agreement:.4%}",
+        "operations": f"{record.tflops:.4f} TFLOP/s, {record.tflops / record.matrix_tflops:.1%} of "
+        f"a matrix product's {record.matrix_tflops:.4f}",
+        **{
+            f"time in {stage}": f"{seconds * 1000:.1f} ms, {seconds / total_s:.0%}"
+            for stage, seconds in record.stage_s.items()
+        },
+        **{f"peak memory, {way}": decimal(size) for way, size in record.peak_bytes.items()},
+    }
+    for row in rows.items():
+        table.add_row(*row)
     return table
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from refinenet_core.benchmark import BenchmarkRecord, run_benchmark
     from refinenet_core.checkpoints import (
         CheckpointInfo,
         CheckpointReport,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
 
 __all__ = [
+    "BenchmarkRecord",
     "CheckpointError",
     "CheckpointInfo",
     "CheckpointReport",
@@ -45,11 +47,13 @@ __all__ = [
     "measure_cost",
     "published_state_dict",
     "resolve_precision",
+    "run_benchmark",
     "save_checkpoint",
     "scores",
 ]
 
 _MODULES = {
+    "benchmark": ("BenchmarkRecord", "run_benchmark"),
     "checkpoints": (
         "CheckpointInfo",
         "CheckpointReport",

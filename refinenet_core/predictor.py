@@ -59,6 +59,9 @@ class MultiScalePredictor:
         confidence: "map" for the confidence of each pixel, "mean" for its mean alone.
         probabilities: Whether to return the probabilities of all classes.
 
+    Attributes:
+        network: The copy that predicts.
+
     Raises:
         ValueError: A scale is not above 0, there is none, or the precision is unknown.
     """
@@ -90,7 +93,7 @@ class MultiScalePredictor:
         self.probabilities = probabilities
         self._normalisation = getattr(model, "normalisation", IMAGENET)
         self._dtype = _DTYPES[self.precision]
-        self._model = (
+        self.network = (
             folded_copy(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
         )
 
@@ -143,9 +146,9 @@ class MultiScalePredictor:
         """Yield softmax maps (B, C, h, w), float32, at stride 4 of each scale (and its flip)."""
         for scale in self.scales:
             scaled_BCHW = rescale(images_BCHW, scale).to(self._dtype)
-            yield self._model(scaled_BCHW).float().softmax(dim=1)
+            yield self.network(scaled_BCHW).float().softmax(dim=1)
             if self.flip:
-                yield self._model(scaled_BCHW.flip(-1)).float().softmax(dim=1).flip(-1)
+                yield self.network(scaled_BCHW.flip(-1)).float().softmax(dim=1).flip(-1)
 
     def _average(self, maps_CHW: Sequence[Tensor], size: tuple[int, int]) -> Prediction:
         """Average one image's maps at its own size and take the best class of each pixel."""

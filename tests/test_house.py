@@ -41,6 +41,7 @@ def test_imports_run_one_way(package):
 
 def test_public_names_are_the_documented_ones():
     assert refinenet_core.__all__ == [
+        "BenchmarkRecord",
         "CheckpointError",
         "CheckpointInfo",
         "CheckpointReport",
@@ -62,6 +63,7 @@ def test_public_names_are_the_documented_ones():
         "measure_cost",
         "published_state_dict",
         "resolve_precision",
+        "run_benchmark",
         "save_checkpoint",
         "scores",
     ]
