@@ -87,6 +87,7 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
         "flip": spec.inference.flip,
         "averaging": AVERAGING_RULE,
         "batch_pixels": spec.inference.batch_pixels,
+        "max_pixels_per_pass": spec.inference.max_pixels_per_pass,
         "probabilities": spec.inference.probabilities,
         "datasets": [
             {

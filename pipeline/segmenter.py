@@ -107,6 +107,7 @@ class Segmenter:
             device=job.device,
             precision=job.fingerprint["precision"],
             batch_pixels=job.spec.inference.batch_pixels,
+            max_pixels_per_pass=job.spec.inference.max_pixels_per_pass,
             confidence="mean",
             probabilities=job.spec.inference.probabilities,
         )
@@ -221,10 +222,8 @@ class Segmenter:
             return []
         try:
             return list(zip(samples, self.predictor.predict(images), strict=True))
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                for sample in samples:  # another batch may give other last bits: say so
-                    sample.row.flags.append("oom_fallback")
+        except RuntimeError:
+            pass  # whose fault it was shows below
         alone = [
             (sample, self._predict_alone(sample, image))
             for sample, image in zip(samples, images, strict=True)
@@ -280,6 +279,8 @@ def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
     row.mask = encode_mask(prediction.labels, dataset.palette)
     row.class_pixels = class_pixels(prediction.labels)
     row.confidence = prediction.mean_confidence
+    if prediction.shrunk:
+        row.flags.append("oom_fallback")
     if prediction.probabilities is not None:
         row.probabilities = prediction.probabilities.tobytes()
     if not dataset.has_targets or row.status != "ok":

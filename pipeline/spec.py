@@ -21,6 +21,7 @@ from pipeline.spec_section import Section, Uri
 from pipeline.uris import protocol_of
 
 MIB = 1 << 20
+SMALLEST_TILE_PIXELS = 1 << 18  # as in `refinenet_core.tiling`, whose import is PyTorch's
 _SECRETS = ("secret", "password", "token", "key", "credential", "connection_string", "sas")
 
 
@@ -44,6 +45,7 @@ class InferenceSpec(Section):
     flip: bool = False
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_pixels: PositiveInt | None = None
+    max_pixels_per_pass: Annotated[int, Field(ge=SMALLEST_TILE_PIXELS)] | None = None
     probabilities: bool = False
 
 

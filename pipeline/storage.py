@@ -274,6 +274,8 @@ def _explain(uri: str, error: Exception) -> StorageError:
         )
     if _mentions(text, ("EndpointConnectionError", "ConnectionRefused", "Cannot connect to host")):
         return StorageError(shown(uri), f"cannot be reached ({error}); check {where}")
+    if isinstance(error, TypeError | ValueError):  # an option that the file system does not know
+        return StorageError(shown(uri), f"{text}; check {where}")
     return StorageError(shown(uri), text)
 
 

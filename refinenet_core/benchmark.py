@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from refinenet_core.costs import measure_cost
-from refinenet_core.fusion import fuse
+from refinenet_core.fusion import ProbabilityMap, WholeMap, fuse
 from refinenet_core.models import build_model
 from refinenet_core.predictor import MultiScalePredictor, Precision
-from refinenet_core.preprocessing import IMAGENET, Image, normalise, rescale
+from refinenet_core.preprocessing import IMAGENET, Image, normalise, rescale, scaled_size
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def run_benchmark(
     timed = [(_seconds(loop, device), _seconds(ours, device)) for _ in range(rounds)]
     seconds = statistics.median(time_s for _, time_s in timed)
     ratios = [loop_s / ours_s for loop_s, ours_s in timed]
-    sizes = [_scaled(height, width, scale) for scale in scales]
+    sizes = [scaled_size(height, width, scale) for scale in scales]
     flops = sum(measure_cost(name, *size, num_classes).flops for size in sizes)
     return BenchmarkRecord(
         setting={
@@ -146,7 +146,7 @@ def published_loop(
         pixels_BCHW = ((pixels_HWC - mean) / std).permute(2, 0, 1)[None].contiguous()
         for scale in scales:
             scaled_BCHW = functional.interpolate(
-                pixels_BCHW, size=_scaled(*size, scale), mode="bilinear", align_corners=False
+                pixels_BCHW, size=scaled_size(*size, scale), mode="bilinear", align_corners=False
             )
             low_BCHW = model(scaled_BCHW).softmax(dim=1)
             maps.append(
@@ -155,10 +155,6 @@ def published_loop(
         labels_HW = torch.stack(maps).mean(dim=0)[0].argmax(dim=0)
     labels: npt.NDArray[np.uint8] = labels_HW.to(torch.uint8).cpu().numpy()
     return labels
-
-
-def _scaled(height: int, width: int, scale: float) -> tuple[int, int]:
-    return max(1, int(scale * height)), max(1, int(scale * width))
 
 
 def _pictures(images: int, height: int, width: int) -> list[Image]:
@@ -210,11 +206,12 @@ def _stage_seconds(predictor: MultiScalePredictor, image: Image) -> dict[str, fl
 
     def one_image() -> None:
         pixels_BCHW = timed("normalise", lambda: normalise([image], predictor.device))
-        maps: list[Tensor] = []
+        maps: list[ProbabilityMap] = []
         for scale in predictor.scales:
             scaled_BCHW = timed("resize", partial(rescale, pixels_BCHW, scale)).to(dtype)
             logits_BCHW = timed("network", partial(network, scaled_BCHW))
-            maps.append(timed("softmax", partial(torch.softmax, logits_BCHW.float(), dim=1))[0])
+            softmax = timed("softmax", partial(torch.softmax, logits_BCHW.float(), dim=1))
+            maps.append(WholeMap(softmax[0]))
         timed("fusion", lambda: fuse(maps, size, keep_confidence=False))
 
     dtype = next(network.parameters()).dtype

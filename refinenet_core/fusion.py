@@ -7,6 +7,7 @@ class of each pixel is taken while they are still in the cache.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -31,26 +32,57 @@ class Fused:
     mean_confidence: float
 
 
-def fuse(maps_CHW: Sequence[Tensor], size: tuple[int, int], *, keep_confidence: bool) -> Fused:
+class ProbabilityMap(Protocol):
+    """Probabilities of one image at one scale, given out some rows at a time.
+
+    Attributes:
+        height: Rows, at stride 4 of the scaled image.
+        device: Where they are.
+    """
+
+    height: int
+    device: torch.device
+
+    def rows(self, first: int, last: int) -> Tensor:
+        """Return rows `first` to `last - 1`, shape (C, last - first, w), float32.
+
+        Who asks in order of `first` is served without anything being computed twice.
+        """
+
+
+class WholeMap:
+    """Probabilities that are all there, shape (C, h, w), float32."""
+
+    def __init__(self, map_CHW: Tensor) -> None:
+        self.map_CHW = map_CHW
+        self.height = map_CHW.shape[1]
+        self.device = map_CHW.device
+
+    def rows(self, first: int, last: int) -> Tensor:
+        """Return rows `first` to `last - 1`."""
+        return self.map_CHW[:, first:last]
+
+
+def fuse(maps: Sequence[ProbabilityMap], size: tuple[int, int], *, keep_confidence: bool) -> Fused:
     """Average probability maps at an image's size and take the best class of each pixel.
 
     Each map is resized bilinearly (`align_corners=False`), all have equal weights, and the lowest
     class wins a tie.
 
     Args:
-        maps_CHW: Probabilities of one image, shapes (C, h, w), float32, of any resolutions.
+        maps: Probabilities of one image, at any resolutions.
         size: Height and width of the image.
         keep_confidence: Whether to return the confidence of each pixel.
     """
     height, width = size
-    device = maps_CHW[0].device
+    device = maps[0].device
     labels_HW = torch.empty(size, dtype=torch.uint8, device=device)
     confidence_HW = torch.empty(size if keep_confidence else (0, 0), device=device)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    rows = band_rows(len(maps_CHW[0]), width, device)
+    rows = _band_rows(len(maps[0].rows(0, 1)), width, device)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        best, classes = average_rows(maps_CHW, size, top, bottom).max(dim=0)
+        best, classes = average_rows(maps, size, top, bottom).max(dim=0)
         labels_HW[top:bottom] = classes
         if keep_confidence:
             confidence_HW[top:bottom] = best
@@ -60,44 +92,46 @@ def fuse(maps_CHW: Sequence[Tensor], size: tuple[int, int], *, keep_confidence: 
 
 
 def average_rows(
-    maps_CHW: Sequence[Tensor], size: tuple[int, int], top: int, bottom: int
+    maps: Sequence[ProbabilityMap], size: tuple[int, int], top: int, bottom: int
 ) -> Tensor:
     """Return the average of some maps at some rows of an image, shape (C, bottom - top, W).
 
     Args:
-        maps_CHW: Probabilities, shapes (C, h, w).
+        maps: Probabilities.
         size: Height and width of the image.
         top: First row.
         bottom: The row behind the last.
     """
     height, width = size
     total_CRW = torch.zeros(())
-    for position, map_CHW in enumerate(maps_CHW):
-        rows_CRw = _interpolate_rows(map_CHW, height, top, bottom)
+    for position, each in enumerate(maps):
+        rows_CRw = _interpolate_rows(each, height, top, bottom)
         # Rows stay as they are here: only columns are interpolated.
         full_CRW = functional.interpolate(
             rows_CRw[None], size=(bottom - top, width), mode="bilinear", align_corners=False
         )[0]
         total_CRW = full_CRW if position == 0 else total_CRW.add_(full_CRW)
-    return total_CRW.div_(len(maps_CHW))
+    return total_CRW.div_(len(maps))
 
 
-def band_rows(num_classes: int, width: int, device: torch.device) -> int:
+def _band_rows(num_classes: int, width: int, device: torch.device) -> int:
     """Return how many rows of an image are averaged at a time."""
     band_bytes = _BAND_BYTES if device.type == "cpu" else _GPU_BAND_BYTES
     return max(1, band_bytes // (4 * num_classes * width))
 
 
-def _interpolate_rows(map_CHW: Tensor, height: int, top: int, bottom: int) -> Tensor:
+def _interpolate_rows(stored: ProbabilityMap, height: int, top: int, bottom: int) -> Tensor:
     """Return the rows that a map enlarged to `height` has from `top` to `bottom`."""
-    stored = map_CHW.shape[1]
-    if stored == height:
-        return map_CHW[:, top:bottom]
-    places = torch.arange(top, bottom, device=map_CHW.device, dtype=torch.float32)
+    if stored.height == height:
+        return stored.rows(top, bottom)
+    places = torch.arange(top, bottom, dtype=torch.float32)
     # Source: pixel centres, as `align_corners=False` has them; clamped at the upper border.
-    source = ((places + 0.5) * (stored / height) - 0.5).clamp_(min=0)
+    source = ((places + 0.5) * (stored.height / height) - 0.5).clamp_(min=0)
     above = source.floor()
+    first, last = int(above[0]), min(int(above[-1]) + 2, stored.height)
+    rows_CRw = stored.rows(first, last)
+    upper = above.to(torch.int64) - first
+    lower = (upper + 1).clamp_(max=last - first - 1)
     weight_R1 = (source - above)[:, None]
-    first = above.to(torch.int64)
-    second = (first + 1).clamp_(max=stored - 1)
-    return torch.lerp(map_CHW.index_select(1, first), map_CHW.index_select(1, second), weight_R1)
+    upper, lower, weight_R1 = (x.to(stored.device) for x in (upper, lower, weight_R1))
+    return torch.lerp(rows_CRw.index_select(1, upper), rows_CRw.index_select(1, lower), weight_R1)

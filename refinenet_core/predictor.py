@@ -1,7 +1,9 @@
 """Prediction with multi-scale averaging of probabilities."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -10,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from refinenet_core.folding import folded_copy
-from refinenet_core.fusion import average_rows, fuse
+from refinenet_core.fusion import ProbabilityMap, WholeMap, average_rows, fuse
 from refinenet_core.preprocessing import IMAGENET, Image, check_image, normalise, rescale
+from refinenet_core.tiling import SMALLEST_TILE_PIXELS, TiledMap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -29,12 +32,15 @@ class Prediction:
         mean_confidence: The mean of the confidence over all pixels.
         probabilities: Mean probability of every class at a quarter of the size, shape
             (C, ceil(H / 4), ceil(W / 4)), uint8, 255 for 1; None if it was not asked for.
+        shrunk: Whether, for want of memory, it was predicted in a smaller batch or smaller tiles
+            than the settings say, which may change last bits or, in tiles, some labels.
     """
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.float32] | None
     mean_confidence: float
     probabilities: npt.NDArray[np.uint8] | None = None
+    shrunk: bool = False
 
 
 class MultiScalePredictor:
@@ -56,6 +62,8 @@ class MultiScalePredictor:
         batch_pixels: Pixels (at scale 1) that one forward pass takes at most; a larger image is
             a batch alone. By default 2^22 on a GPU and 2^17 on a CPU, where a larger batch falls
             out of the cache.
+        max_pixels_per_pass: An image of more pixels, at its largest scale, is predicted in
+            overlapping tiles of half as many. By default 2^24 on a GPU and 2^22 on a CPU.
         confidence: "map" for the confidence of each pixel, "mean" for its mean alone.
         probabilities: Whether to return the probabilities of all classes.
 
@@ -75,20 +83,32 @@ class MultiScalePredictor:
         device: str = "cpu",
         precision: Precision = "float32",
         batch_pixels: int | None = None,
+        max_pixels_per_pass: int | None = None,
         confidence: Literal["map", "mean"] = "map",
         probabilities: bool = False,
     ) -> None:
         if not scales or min(scales) <= 0:
             raise ValueError(f"scales are {tuple(scales)}; give at least one, each above 0")
+        on_cpu = torch.device(device).type == "cpu"
         if batch_pixels is None:
-            batch_pixels = 1 << 17 if torch.device(device).type == "cpu" else 1 << 22
+            batch_pixels = 1 << 17 if on_cpu else 1 << 22
+        if max_pixels_per_pass is None:
+            max_pixels_per_pass = 1 << 22 if on_cpu else 1 << 24
         if batch_pixels < 1:
             raise ValueError(f"batch_pixels is {batch_pixels}; it must be at least 1")
+        if max_pixels_per_pass < SMALLEST_TILE_PIXELS:
+            raise ValueError(
+                f"max_pixels_per_pass is {max_pixels_per_pass}; it must be at least "
+                f"{SMALLEST_TILE_PIXELS}"
+            )
         self.scales = tuple(float(scale) for scale in scales)
         self.flip = flip
         self.device = torch.device(device)
         self.precision = resolve_precision(precision, device)
         self.batch_pixels = batch_pixels
+        self.max_pixels_per_pass = max_pixels_per_pass
+        self._working_pixels = sys.maxsize  # lowered where memory does not suffice
+        self._working_pass = max_pixels_per_pass
         self.confidence = confidence
         self.probabilities = probabilities
         self._normalisation = getattr(model, "normalisation", IMAGENET)
@@ -120,7 +140,7 @@ class MultiScalePredictor:
         )
         with torch.inference_mode(), exact:
             for batch in self._batches(images):
-                predicted = self._predict_batch([images[index] for index in batch])
+                predicted = self._predict_within_memory([images[index] for index in batch])
                 predictions.update(zip(batch, predicted, strict=True))
         return [predictions[index] for index in range(len(images))]
 
@@ -134,36 +154,86 @@ class MultiScalePredictor:
             for start in range(0, len(indices), batch_size):
                 yield indices[start : start + batch_size]
 
+    def _predict_within_memory(self, images: Sequence[Image]) -> list[Prediction]:
+        """Predict equal-sized images; for want of memory, fewer at a time, then in tiles.
+
+        What was too much once is not tried again.
+        """
+        pixels = len(images) * images[0].shape[0] * images[0].shape[1]
+        if len(images) > 1 and pixels > self._working_pixels:
+            return self._predict_halves(images)
+        try:
+            if pixels * max(self.scales) ** 2 > self._working_pass:
+                return [self._predict_tiled(image) for image in images]
+            return self._predict_batch(images)
+        except torch.OutOfMemoryError:
+            if len(images) > 1:
+                self._working_pixels = pixels // 2
+                return self._predict_halves(images)
+            tried = min(self._working_pass, int(pixels * max(self.scales) ** 2))
+            if tried <= SMALLEST_TILE_PIXELS:
+                raise
+            self._working_pass = max(tried // 2, SMALLEST_TILE_PIXELS)
+            return [replace(self._predict_within_memory(images)[0], shrunk=True)]
+
+    def _predict_halves(self, images: Sequence[Image]) -> list[Prediction]:
+        middle = len(images) // 2
+        halves = (images[:middle], images[middle:])
+        predictions = [each for half in halves for each in self._predict_within_memory(half)]
+        return [replace(prediction, shrunk=True) for prediction in predictions]
+
     def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
         images_BCHW = normalise(images, self.device, self._normalisation)
-        maps = list(self._probability_maps(images_BCHW))
+        maps_BCHW = [
+            self._probabilities(rescale(images_BCHW, scale), flip=flip)
+            for scale, flip in self._views()
+        ]
         return [
-            self._average([map_BCHW[index] for map_BCHW in maps], (image.shape[0], image.shape[1]))
+            self._average([WholeMap(map_BCHW[index]) for map_BCHW in maps_BCHW], image)
             for index, image in enumerate(images)
         ]
 
-    def _probability_maps(self, images_BCHW: Tensor) -> Iterator[Tensor]:
-        """Yield softmax maps (B, C, h, w), float32, at stride 4 of each scale (and its flip)."""
-        for scale in self.scales:
-            scaled_BCHW = rescale(images_BCHW, scale).to(self._dtype)
-            yield self.network(scaled_BCHW).float().softmax(dim=1)
-            if self.flip:
-                yield self.network(scaled_BCHW.flip(-1)).float().softmax(dim=1).flip(-1)
+    def _predict_tiled(self, image: Image) -> Prediction:
+        maps = [
+            TiledMap(
+                partial(self._probabilities, flip=flip),
+                image,
+                scale,
+                tile_pixels=self._working_pass // 2,
+                normalisation=self._normalisation,
+                device=self.device,
+            )
+            for scale, flip in self._views()
+        ]
+        shrunk = self._working_pass < self.max_pixels_per_pass
+        return replace(self._average(maps, image), shrunk=shrunk)
 
-    def _average(self, maps_CHW: Sequence[Tensor], size: tuple[int, int]) -> Prediction:
+    def _views(self) -> list[tuple[float, bool]]:
+        """Return each scale, as it is and, if asked for, flipped."""
+        return [(scale, flip) for scale in self.scales for flip in (False, True)[: 1 + self.flip]]
+
+    def _probabilities(self, pixels_BCHW: Tensor, *, flip: bool) -> Tensor:
+        """Return the softmax (B, C, h, w), float32, at stride 4; of a flipped view, turned back."""
+        pixels_BCHW = pixels_BCHW.to(self._dtype)
+        logits_BCHW: Tensor = self.network(pixels_BCHW.flip(-1) if flip else pixels_BCHW)
+        probabilities_BCHW = logits_BCHW.float().softmax(dim=1)
+        return probabilities_BCHW.flip(-1) if flip else probabilities_BCHW
+
+    def _average(self, maps: Sequence[ProbabilityMap], image: Image) -> Prediction:
         """Average one image's maps at its own size and take the best class of each pixel."""
-        fused = fuse(maps_CHW, size, keep_confidence=self.confidence == "map")
+        size = (image.shape[0], image.shape[1])
+        fused = fuse(maps, size, keep_confidence=self.confidence == "map")
         return Prediction(
             fused.labels.cpu().numpy(),
             None if fused.confidence is None else fused.confidence.cpu().numpy(),
             fused.mean_confidence,
-            _quarter(maps_CHW, size) if self.probabilities else None,
+            _quarter(maps, size) if self.probabilities else None,
         )
 
 
-def _quarter(maps_CHW: Sequence[Tensor], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _quarter(maps: Sequence[ProbabilityMap], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     height, width = -(-size[0] // 4), -(-size[1] // 4)
-    mean_CHW = average_rows(maps_CHW, (height, width), 0, height)
+    mean_CHW = average_rows(maps, (height, width), 0, height)
     quantised: npt.NDArray[np.uint8] = (mean_CHW * 255).round_().to(torch.uint8).cpu().numpy()
     return quantised
 

@@ -60,6 +60,10 @@ def rescale(images_BCHW: Tensor, scale: float) -> Tensor:
     """
     if scale == 1.0:
         return images_BCHW
-    height, width = images_BCHW.shape[-2:]
-    size = (max(1, int(scale * height)), max(1, int(scale * width)))
+    size = scaled_size(images_BCHW.shape[-2], images_BCHW.shape[-1], scale)
     return functional.interpolate(images_BCHW, size=size, mode="bilinear", align_corners=False)
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Return an image's height and width at a scale, truncated, at least 1."""
+    return max(1, int(scale * height)), max(1, int(scale * width))

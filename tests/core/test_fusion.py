@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from refinenet_core import fusion
-from refinenet_core.fusion import average_rows, fuse
+from refinenet_core.fusion import WholeMap, average_rows, fuse
 
 sides = st.integers(1, 70)
 
@@ -37,7 +37,7 @@ def test_fused_averaging_is_the_plain_rule(size, map_sizes, classes, band_bytes,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fusion, "_BAND_BYTES", band_bytes)
 
-        fused = fuse(maps, size, keep_confidence=True)
+        fused = fuse(list(map(WholeMap, maps)), size, keep_confidence=True)
 
     best, labels = expected.max(0)
     runner_up = expected.topk(min(2, classes), dim=0).values[-1]
@@ -48,7 +48,7 @@ def test_fused_averaging_is_the_plain_rule(size, map_sizes, classes, band_bytes,
 
 
 def test_rows_of_an_average_are_those_of_the_whole():
-    maps = random_maps(3, [(7, 9), (20, 31)])
+    maps = [WholeMap(each) for each in random_maps(3, [(7, 9), (20, 31)])]
 
     whole = average_rows(maps, (50, 40), 0, 50)
 
@@ -58,7 +58,7 @@ def test_rows_of_an_average_are_those_of_the_whole():
 def test_the_lowest_class_wins_a_tie():
     even = torch.full((4, 5, 5), 0.25)
 
-    assert fuse([even, even], (18, 22), keep_confidence=False).labels.max() == 0
+    assert fuse([WholeMap(even)] * 2, (18, 22), keep_confidence=False).labels.max() == 0
 
 
 @pytest.mark.parametrize("classes", [21, 150])
@@ -77,7 +77,7 @@ def test_no_full_size_map_of_all_classes_is_ever_held(classes):
             return result
 
     with Sizes():
-        fuse(maps, (480, 640), keep_confidence=False)
+        fuse(list(map(WholeMap, maps)), (480, 640), keep_confidence=False)
 
     assert largest <= 3 << 20
     assert largest < 4 * classes * 480 * 640 / 7

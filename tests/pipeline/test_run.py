@@ -227,6 +227,25 @@ def test_a_dataset_without_targets_gets_class_shares_and_no_scores(tiny_job):
     assert 0 < dataset["mean_confidence"] < 1
 
 
+def test_a_large_image_is_tiled_and_probabilities_are_stored_if_asked_for(tiny_job, checkpoint):
+    image = np.random.default_rng(0).integers(0, 256, (600, 700, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tiny_job.root / "images/picture-00.png")
+    del tiny_job.dataset["targets"]
+    inference = {"scales": [1.0], "max_pixels_per_pass": 1 << 18, "probabilities": True}
+    tiny_job.spec["inference"] = inference
+
+    report = run(tiny_job.validated())
+
+    large, small = tiny_job.rows()[:2]
+    assert report.exit_code == 0
+    assert large["flags"] == []
+    assert (decode_mask(large["mask"]) == predict(checkpoint, image, [1.0])).mean() > 0.99
+    for row in (large, small):
+        shape = (4, -(-row["height"] // 4), -(-row["width"] // 4))
+        probabilities = np.frombuffer(row["probabilities"], np.uint8).reshape(shape)
+        np.testing.assert_allclose(probabilities.sum(axis=0, dtype=int), 255, atol=2)
+
+
 def test_two_datasets_share_a_run_and_keep_their_own_rows(tiny_job):
     second = {**tiny_job.dataset, "name": "again", "classes": CLASSES[::-1], "ignore_index": 3}
     tiny_job.spec["datasets"].append(second)

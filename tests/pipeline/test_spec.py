@@ -6,6 +6,8 @@ import yaml
 from pipeline import JobSpec
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
+from pipeline.spec import SMALLEST_TILE_PIXELS
+from refinenet_core import tiling
 
 VALID = """
 name: camvid-test
@@ -123,6 +125,12 @@ def test_a_wrong_field_is_named_with_its_path_its_value_and_the_remedy(changes, 
         JobSpec.from_mapping(changed(**changes))
 
     assert len(caught.value.problems) == 1
+
+
+def test_the_smallest_pass_is_the_predictors():
+    assert SMALLEST_TILE_PIXELS == tiling.SMALLEST_TILE_PIXELS
+    with pytest.raises(SpecError, match=r"max_pixels_per_pass: .*\(found 1000\)"):
+        JobSpec.from_mapping(changed(inference__max_pixels_per_pass=1000))
 
 
 def test_every_problem_is_told_at_once():
