@@ -85,6 +85,7 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
         "precision": precision,
         "scales": list(spec.inference.scales),
         "flip": spec.inference.flip,
+        "protocol": spec.inference.protocol,
         "averaging": AVERAGING_RULE,
         "batch_pixels": spec.inference.batch_pixels,
         "max_pixels_per_pass": spec.inference.max_pixels_per_pass,

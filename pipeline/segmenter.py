@@ -104,6 +104,7 @@ class Segmenter:
             model,
             job.spec.inference.scales,
             flip=job.spec.inference.flip,
+            protocol=job.spec.inference.protocol,
             device=job.device,
             precision=job.fingerprint["precision"],
             batch_pixels=job.spec.inference.batch_pixels,
@@ -277,7 +278,10 @@ def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
     """Encode the mask and, where there is a target, count the confusion."""
     row, labels = sample.row, dataset.labels
     row.mask = encode_mask(prediction.labels, dataset.palette)
-    row.class_pixels = class_pixels(prediction.labels)
+    seen = prediction.region.slices
+    row.class_pixels = class_pixels(prediction.labels[seen])
+    if prediction.region.size != prediction.labels.shape:
+        row.flags.append("cropped")
     row.confidence = prediction.mean_confidence
     if prediction.shrunk:
         row.flags.append("oom_fallback")
@@ -289,8 +293,8 @@ def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
         row.fail("missing_target", "there is no target for this image")
         return
     counts = confusion_matrix(
-        prediction.labels,
-        sample.target,
+        prediction.labels[seen],
+        sample.target[seen],
         num_classes=len(labels.classes),
         ignore_index=labels.ignore_index,
     )

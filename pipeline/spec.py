@@ -43,6 +43,7 @@ class InferenceSpec(Section):
 
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)] = (1.0,)
     flip: bool = False
+    protocol: Literal["native", "authors", "authors_cityscapes", "fixed"] = "native"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_pixels: PositiveInt | None = None
     max_pixels_per_pass: Annotated[int, Field(ge=SMALLEST_TILE_PIXELS)] | None = None

@@ -1,10 +1,11 @@
 """Prediction with multi-scale averaging of probabilities."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,15 @@ from torch import Tensor, nn
 
 from refinenet_core.folding import folded_copy
 from refinenet_core.fusion import ProbabilityMap, WholeMap, average_rows, fuse
-from refinenet_core.preprocessing import IMAGENET, Image, check_image, normalise, rescale
+from refinenet_core.preprocessing import IMAGENET, Image, check_image, normalise, resize
+from refinenet_core.protocols import PROTOCOLS, Box, ProtocolName, View, Views, plan_views
 from refinenet_core.tiling import SMALLEST_TILE_PIXELS, TiledMap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+OUTSIDE_REGION = 255  # label of pixels that a protocol does not look at
+
+N = TypeVar("N", np.uint8, np.float32)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -34,11 +40,14 @@ class Prediction:
             (C, ceil(H / 4), ceil(W / 4)), uint8, 255 for 1; None if it was not asked for.
         shrunk: Whether, for want of memory, it was predicted in a smaller batch or smaller tiles
             than the settings say, which may change last bits or, in tiles, some labels.
+        region: Where in the image the labels lie: all of it, but with the protocol "fixed", which
+            leaves `OUTSIDE_REGION` elsewhere; `probabilities` are the region's.
     """
 
     labels: npt.NDArray[np.uint8]
     confidence: npt.NDArray[np.float32] | None
     mean_confidence: float
+    region: Box
     probabilities: npt.NDArray[np.uint8] | None = None
     shrunk: bool = False
 
@@ -56,6 +65,8 @@ class MultiScalePredictor:
             normalised by its `normalisation`, or with ImageNet's mean and std if it has none.
         scales: Factors on the image's sides, each above 0.
         flip: Add the horizontally flipped image, as a second map of equal weight per scale.
+        protocol: At which sizes the network looks at an image, and where maps are averaged: see
+            `refinenet_core.protocols`. Only "native" tiles what is too large for a pass.
         device: Where to run, for example "cpu" or "cuda:0".
         precision: Precision of the network's arithmetic; "auto" is what `resolve_precision` says.
             Softmax and averaging are float32 always.
@@ -80,6 +91,7 @@ class MultiScalePredictor:
         scales: Sequence[float] = (1.0,),
         *,
         flip: bool = False,
+        protocol: ProtocolName = "native",
         device: str = "cpu",
         precision: Precision = "float32",
         batch_pixels: int | None = None,
@@ -101,8 +113,12 @@ class MultiScalePredictor:
                 f"max_pixels_per_pass is {max_pixels_per_pass}; it must be at least "
                 f"{SMALLEST_TILE_PIXELS}"
             )
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"protocol is {protocol!r}; choose {', '.join(PROTOCOLS)}")
+        self.protocol: ProtocolName = protocol
         self.scales = tuple(float(scale) for scale in scales)
         self.flip = flip
+        self._flips = (False, True) if flip else (False,)
         self.device = torch.device(device)
         self.precision = resolve_precision(precision, device)
         self.batch_pixels = batch_pixels
@@ -163,7 +179,7 @@ class MultiScalePredictor:
         if len(images) > 1 and pixels > self._working_pixels:
             return self._predict_halves(images)
         try:
-            if pixels * max(self.scales) ** 2 > self._working_pass:
+            if self._needs_tiles(pixels):
                 return [self._predict_tiled(image) for image in images]
             return self._predict_batch(images)
         except torch.OutOfMemoryError:
@@ -171,10 +187,14 @@ class MultiScalePredictor:
                 self._working_pixels = pixels // 2
                 return self._predict_halves(images)
             tried = min(self._working_pass, int(pixels * max(self.scales) ** 2))
-            if tried <= SMALLEST_TILE_PIXELS:
+            if tried <= SMALLEST_TILE_PIXELS or self.protocol != "native":
                 raise
             self._working_pass = max(tried // 2, SMALLEST_TILE_PIXELS)
             return [replace(self._predict_within_memory(images)[0], shrunk=True)]
+
+    def _needs_tiles(self, pixels: int) -> bool:
+        largest = pixels * max(self.scales) ** 2
+        return self.protocol == "native" and largest > self._working_pass
 
     def _predict_halves(self, images: Sequence[Image]) -> list[Prediction]:
         middle = len(images) // 2
@@ -184,12 +204,14 @@ class MultiScalePredictor:
 
     def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
         images_BCHW = normalise(images, self.device, self._normalisation)
+        views = plan_views(self.protocol, images[0].shape[0], images[0].shape[1], self.scales)
         maps_BCHW = [
-            self._probabilities(rescale(images_BCHW, scale), flip=flip)
-            for scale, flip in self._views()
+            self._probabilities(_look(images_BCHW, view), flip=flip)
+            for view in views.views
+            for flip in self._flips
         ]
         return [
-            self._average([WholeMap(map_BCHW[index]) for map_BCHW in maps_BCHW], image)
+            self._average([WholeMap(map_BCHW[index]) for map_BCHW in maps_BCHW], image, views)
             for index, image in enumerate(images)
         ]
 
@@ -203,14 +225,12 @@ class MultiScalePredictor:
                 normalisation=self._normalisation,
                 device=self.device,
             )
-            for scale, flip in self._views()
+            for scale in self.scales
+            for flip in self._flips
         ]
+        views = plan_views("native", image.shape[0], image.shape[1], self.scales)
         shrunk = self._working_pass < self.max_pixels_per_pass
-        return replace(self._average(maps, image), shrunk=shrunk)
-
-    def _views(self) -> list[tuple[float, bool]]:
-        """Return each scale, as it is and, if asked for, flipped."""
-        return [(scale, flip) for scale in self.scales for flip in (False, True)[: 1 + self.flip]]
+        return replace(self._average(maps, image, views), shrunk=shrunk)
 
     def _probabilities(self, pixels_BCHW: Tensor, *, flip: bool) -> Tensor:
         """Return the softmax (B, C, h, w), float32, at stride 4; of a flipped view, turned back."""
@@ -219,16 +239,49 @@ class MultiScalePredictor:
         probabilities_BCHW = logits_BCHW.float().softmax(dim=1)
         return probabilities_BCHW.flip(-1) if flip else probabilities_BCHW
 
-    def _average(self, maps: Sequence[ProbabilityMap], image: Image) -> Prediction:
+    def _average(self, maps: Sequence[ProbabilityMap], image: Image, views: Views) -> Prediction:
         """Average one image's maps at its own size and take the best class of each pixel."""
+        if views.fused_at_largest:
+            largest = max((_size_of(each) for each in maps), key=math.prod)
+            maps = [WholeMap(average_rows(maps, largest, 0, largest[0]))]
+        fused = fuse(maps, views.region.size, keep_confidence=self.confidence == "map")
+        labels = fused.labels.cpu().numpy()
+        confidence = None if fused.confidence is None else fused.confidence.cpu().numpy()
         size = (image.shape[0], image.shape[1])
-        fused = fuse(maps, size, keep_confidence=self.confidence == "map")
+        if views.region.size != size:
+            labels = _placed(labels, views.region, size, OUTSIDE_REGION)
+            confidence = (
+                None if confidence is None else _placed(confidence, views.region, size, 0.0)
+            )
         return Prediction(
-            fused.labels.cpu().numpy(),
-            None if fused.confidence is None else fused.confidence.cpu().numpy(),
+            labels,
+            confidence,
             fused.mean_confidence,
-            _quarter(maps, size) if self.probabilities else None,
+            views.region,
+            _quarter(maps, views.region.size) if self.probabilities else None,
         )
+
+
+def _look(images_BCHW: Tensor, view: View) -> Tensor:
+    """Resize images and crop them to a view."""
+    resized_BCHW = resize(images_BCHW, view.resized)
+    if view.crop.size == view.resized:
+        return resized_BCHW
+    rows, columns = view.crop.slices
+    return resized_BCHW[:, :, rows, columns].contiguous(memory_format=torch.channels_last)
+
+
+def _size_of(probabilities: ProbabilityMap) -> tuple[int, int]:
+    return probabilities.height, probabilities.rows(0, 1).shape[2]
+
+
+def _placed(
+    values: npt.NDArray[N], region: Box, size: tuple[int, int], outside: float
+) -> npt.NDArray[N]:
+    """Return an array of an image's size with some values in a region of it."""
+    placed = np.full(size, outside, values.dtype)
+    placed[region.slices] = values
+    return placed
 
 
 def _quarter(maps: Sequence[ProbabilityMap], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

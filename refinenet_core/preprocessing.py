@@ -53,17 +53,20 @@ def normalise(
 
 
 def rescale(images_BCHW: Tensor, scale: float) -> Tensor:
-    """Resize normalised images bilinearly, without antialiasing; scale 1.0 returns them unchanged.
+    """Resize normalised images by a factor; scale 1.0 returns them unchanged."""
+    return resize(images_BCHW, scaled_size(images_BCHW.shape[-2], images_BCHW.shape[-1], scale))
 
-    The size is `max(1, int(scale · side))` per side, as the published multi-scale evaluation
-    truncates it.
-    """
-    if scale == 1.0:
+
+def resize(images_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize normalised images bilinearly, without antialiasing; their own size changes nothing."""
+    if images_BCHW.shape[-2:] == size:
         return images_BCHW
-    size = scaled_size(images_BCHW.shape[-2], images_BCHW.shape[-1], scale)
     return functional.interpolate(images_BCHW, size=size, mode="bilinear", align_corners=False)
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """Return an image's height and width at a scale, truncated, at least 1."""
+    """Return an image's height and width at a scale: `max(1, int(scale · side))` each.
+
+    The published multi-scale evaluation truncates likewise.
+    """
     return max(1, int(scale * height)), max(1, int(scale * width))

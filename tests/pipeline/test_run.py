@@ -246,6 +246,25 @@ def test_a_large_image_is_tiled_and_probabilities_are_stored_if_asked_for(tiny_j
         np.testing.assert_allclose(probabilities.sum(axis=0, dtype=int), 255, atol=2)
 
 
+def test_what_a_protocol_crops_away_is_in_no_count(tiny_job):
+    tiny_job.spec["inference"] = {"scales": [1.0], "protocol": "fixed"}
+
+    report = run(tiny_job.validated())
+
+    assert report.exit_code == 0
+    for number, row in enumerate(tiny_job.rows()):
+        _, target = picture(number)
+        height, width = target.shape
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = target[top : top + side, left : left + side]
+        counted = sum(cell["pixels"] for cell in row["confusion"])
+        assert row["flags"] == (["cropped"] if height != width else [])
+        assert counted == (square != 255).sum()
+        assert row["ignored_pixels"] == target.size - counted
+        assert sum(cell["pixels"] for cell in row["class_pixels"]) == side * side
+
+
 def test_two_datasets_share_a_run_and_keep_their_own_rows(tiny_job):
     second = {**tiny_job.dataset, "name": "again", "classes": CLASSES[::-1], "ignore_index": 3}
     tiny_job.spec["datasets"].append(second)
