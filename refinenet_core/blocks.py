@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refinenet_core.pooling import max_pool_5x5
-
 
 @dataclass(frozen=True)
 class BlockStyle:
@@ -113,7 +111,7 @@ class ChainedResidualPooling(nn.Module):
         """Return the refined map; the shape stays."""
         top = x_BCHW
         for conv in self.convs:
-            top = max_pool_5x5(conv(top)) if self.improved else conv(max_pool_5x5(top))
+            top = _pool(conv(top)) if self.improved else conv(_pool(top))
             x_BCHW = x_BCHW + top
         return x_BCHW
 
@@ -170,3 +168,7 @@ class RefineNetBlock(nn.Module):
             paths.append(coarse_BCHW)
         out: Tensor = self.output(self.pooling(self.activation(self.fusion(paths))))
         return out
+
+
+def _pool(x_BCHW: Tensor) -> Tensor:
+    return functional.max_pool2d(x_BCHW, kernel_size=5, stride=1, padding=2)

@@ -102,15 +102,17 @@ def average_rows(
         top: First row.
         bottom: The row behind the last.
     """
-    height, width = size
-    total_CRW = torch.zeros(())
-    for position, each in enumerate(maps):
-        rows_CRw = _interpolate_rows(each, height, top, bottom)
-        # Rows stay as they are here: only columns are interpolated.
-        full_CRW = functional.interpolate(
-            rows_CRw[None], size=(bottom - top, width), mode="bilinear", align_corners=False
-        )[0]
-        total_CRW = full_CRW if position == 0 else total_CRW.add_(full_CRW)
+    total_CRW: Tensor | None = None
+    for each in maps:
+        weights_Rr, rows_CrW = _band(each, size, top, bottom)
+        # A row of the image is a mix of two rows of the map: a product with few columns.
+        weights_CRr = weights_Rr.expand(len(rows_CrW), -1, -1)
+        if total_CRW is None:
+            total_CRW = torch.bmm(weights_CRr, rows_CrW)
+        else:
+            total_CRW.baddbmm_(weights_CRr, rows_CrW)
+    if total_CRW is None:
+        raise ValueError("there are no maps to average")
     return total_CRW.div_(len(maps))
 
 
@@ -120,18 +122,24 @@ def _band_rows(num_classes: int, width: int, device: torch.device) -> int:
     return max(1, band_bytes // (4 * num_classes * width))
 
 
-def _interpolate_rows(stored: ProbabilityMap, height: int, top: int, bottom: int) -> Tensor:
-    """Return the rows that a map enlarged to `height` has from `top` to `bottom`."""
-    if stored.height == height:
-        return stored.rows(top, bottom)
+def _band(
+    stored: ProbabilityMap, size: tuple[int, int], top: int, bottom: int
+) -> tuple[Tensor, Tensor]:
+    """Return the rows of a map that rows of the image need, at its width, and how they mix."""
+    height, width = size
     places = torch.arange(top, bottom, dtype=torch.float32)
     # Source: pixel centres, as `align_corners=False` has them; clamped at the upper border.
     source = ((places + 0.5) * (stored.height / height) - 0.5).clamp_(min=0)
     above = source.floor()
     first, last = int(above[0]), min(int(above[-1]) + 2, stored.height)
-    rows_CRw = stored.rows(first, last)
     upper = above.to(torch.int64) - first
     lower = (upper + 1).clamp_(max=last - first - 1)
-    weight_R1 = (source - above)[:, None]
-    upper, lower, weight_R1 = (x.to(stored.device) for x in (upper, lower, weight_R1))
-    return torch.lerp(rows_CRw.index_select(1, upper), rows_CRw.index_select(1, lower), weight_R1)
+    weights_Rr = torch.zeros(bottom - top, last - first)
+    weights_Rr.scatter_add_(1, upper[:, None], 1 - (source - above)[:, None])
+    weights_Rr.scatter_add_(1, lower[:, None], (source - above)[:, None])
+    rows_Crw = stored.rows(first, last)
+    # Rows stay as they are here: only columns are interpolated.
+    rows_CrW = functional.interpolate(
+        rows_Crw[None], size=(last - first, width), mode="bilinear", align_corners=False
+    )[0]
+    return weights_Rr.to(stored.device), rows_CrW
