@@ -1,5 +1,6 @@
 """Whole runs over every kind of source: the same images give the same rows, broken shards heal."""
 
+import gzip
 import json
 import shutil
 
@@ -138,6 +139,47 @@ def test_a_cut_tar_is_read_again_and_heals_when_it_is_mended(tiny_job):
     rows = read_rows(job.output)
     assert [row["status"] for row in rows] == ["ok"] * 12
     assert [row["flags"] for row in rows] == [[]] * 5 + [["shard_mended"]] * 7
+
+
+def test_each_kind_of_broken_tar_keeps_its_good_images_and_says_how_it_broke(tiny_job):
+    whole = tar_of(tiny_job)
+    header, content, _ = member_offsets(whole)[3 * 7]  # of the eighth sample
+    compressed = gzip.compress(whole, mtime=0)
+    broken = {
+        "a-in-member": whole[: content + 50],
+        "b-in-header": whole[: header + 50],
+        "c-between": whole[:header],
+        "d-damaged-header": whole[:header] + b"\xff" * 512 + whole[content:],
+        "e-empty": b"",
+        "f-gzip-cut": compressed[:-9],
+        "g-gzip-checksum": compressed[:-8] + bytes(8),
+        "h-whole": compressed,
+    }
+    job = as_tar(tiny_job)
+    for name, data in broken.items():
+        (job.root / f"{name}.tar").write_bytes(data)
+    (job.root / "pictures.tar").unlink()
+    job.dataset["images"] = str(job.root / "*.tar")
+
+    report = run(job.validated())
+
+    by_tar = {}
+    for row in read_rows(job.output):
+        by_tar.setdefault(row["shard"].rpartition("/")[2][:1], []).append(row)
+    good = {name: sum(row["status"] == "ok" for row in rows) for name, rows in by_tar.items()}
+    assert good == {"a": 7, "b": 7, "c": 7, "d": 7, "e": 0, "f": 12, "g": 12, "h": 12}
+    errors = {name: rows[-1]["error"] for name, rows in by_tar.items() if name != "h"}
+    assert all(rows[-1]["status"] == "truncated" for name, rows in by_tar.items() if name != "h")
+    assert "ends inside the member picture-07" in errors["a"]
+    assert "ends inside a member's header" in errors["b"]
+    assert "without an end-of-archive block" in errors["c"]
+    assert "has a damaged header" in errors["d"]
+    assert "is empty" in errors["e"]
+    assert "ends inside its gzip stream" in errors["f"]
+    assert "its gzip stream is damaged" in errors["g"]
+    cut = [path.name for path in job.output.glob("masks/*/*-cut.parquet")]
+    assert len(cut) == 7
+    assert report.exit_code == 1
 
 
 def test_a_cut_tar_that_becomes_another_is_not_mixed_with_what_it_was(tiny_job):
