@@ -76,16 +76,19 @@ class Storage:
         """Return an object's size and stamp, asked for anew.
 
         Raises:
-            FileNotFoundError: There is no such object.
+            FileNotFoundError: There is no such object; a folder is none.
             StorageError: It may not or cannot be looked at.
         """
         try:
             fs, path = self._locate(uri)
-            return stored_object(fs, fs.info(path))
+            info = fs.info(path)
         except FileNotFoundError:
             raise
         except Exception as error:
             raise _explain(uri, error) from error
+        if info["type"] == "directory":
+            raise FileNotFoundError(f"{shown(uri)} is a folder")
+        return stored_object(fs, info)
 
     def exists(self, uri: str) -> bool:
         """Say whether an object is there."""

@@ -28,7 +28,7 @@ def find_files(dataset: DatasetSpec, storage: Storage) -> list[StoredObject]:
         raise PlanError(
             dataset.name,
             f"{len(missing)} of the files named are not there, the first is {shown(missing[0])}; "
-            "check the name, and the numbers of a range",
+            "check the name, and the numbers of a range; of a folder, give what is in it: folder/*",
         )
     if not found:
         raise PlanError(dataset.name, f"no files at {shown(dataset.images)}; check the pattern")

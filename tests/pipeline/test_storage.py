@@ -197,3 +197,14 @@ def test_only_temporaries_older_than_a_day_are_swept(tmp_path):
     Storage().sweep_temporaries(absolute_uri(str(tmp_path)))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.2.tmp", "a.parquet"]
+
+
+@pytest.mark.s3
+def test_a_folder_is_no_object(tmp_path, s3):
+    (tmp_path / "folder").mkdir()
+    s3.filesystem().pipe_file("shards/a-folder/file", b"x")
+
+    for uri in (f"file://{tmp_path}/folder", "s3://shards/a-folder"):
+        with pytest.raises(FileNotFoundError):
+            Storage().stat(uri)
+        assert not Storage().exists(uri)

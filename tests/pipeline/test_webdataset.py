@@ -240,6 +240,13 @@ def test_tars_are_given_by_brace_ranges_and_globs(shards, pattern, names):
     assert found[0].size_bytes == len(TAR)
 
 
+def test_a_folder_is_no_tar(shards):
+    dataset = DatasetSpec(name="d", format="webdataset", images=str(shards))
+
+    with pytest.raises(PlanError, match=r"not there.*of a folder, give what is in it: folder/\*"):
+        list_shards(dataset, Storage())
+
+
 def test_a_tar_that_a_range_names_must_be_there(shards):
     dataset = DatasetSpec(name="d", format="webdataset", images=f"{shards}/s-{{0010..0013}}.tar")
 
