@@ -41,7 +41,8 @@ class ShardReader:
 
         A shard that breaks off ends in a part that is `cut`, whose last row says how. If it has
         changed since then, that may have mended it: it is read under its new stamp if the images
-        of the parts that are committed are in it unchanged. Any other change is a row `changed`.
+        of the parts that are committed are in it unchanged; if they are not, its row says so, and
+        the next run looks again. Any other change is a row `changed`.
         """
         try:
             current = self._current(item, shard)
@@ -58,7 +59,7 @@ class ShardReader:
         """Flag the parts of a shard that was mended, as long as it is the same shard."""
         for part in parts:
             if part.part.number in item.done and not self._same(part):
-                yield self._cut(item, "changed", _not_mended(part.part))
+                yield self._cut(item, "truncated", _not_mended(part.part))
                 return
             yield _flagged(part, "shard_mended")
 
@@ -113,11 +114,12 @@ class ShardReader:
         if number is None:
             number = next(n for n in range(len(item.done) + 1) if n not in item.done)
         first = (item.file and item.file.first_row) or 0
-        index = first + self._committed_images(item) if item.done else first
+        index = self._next_index(item) if item.done else first
         row = _row_of_shard(item, index, status, f"{shown(item.shard)} {reason}")
         return _part(item, number, [row], "cut", time.perf_counter())
 
-    def _committed_images(self, item: WorkItem) -> int:
+    def _next_index(self, item: WorkItem) -> int:
+        """Return an index behind those of the parts that are committed."""
         last = Part(item.dataset, item.shard, max(item.done), 0, "")
         uri = self.output.part_uri(last)
         if not self.storage.exists(uri):
@@ -210,7 +212,8 @@ def _changed(planned: ShardFile, now: ShardFile) -> str:
 def _not_mended(part: Part) -> str:
     return (
         f"broke off and has changed since, but its images are others: those of part "
-        f"{part.number}, which is committed, differ. Give another `output`"
+        f"{part.number}, which is committed, differ. Put a file with the same images in its "
+        "place, or give another `output`"
     )
 
 

@@ -191,11 +191,14 @@ def test_a_cut_tar_that_becomes_another_is_not_mixed_with_what_it_was(tiny_job):
     (job.root / "pictures.tar").write_bytes(tar_of(job, others))
 
     report = run(job.validated())
-
     rows = read_rows(job.output)
-    assert [row["status"] for row in rows] == ["ok"] * 5 + ["changed"]
+    (job.root / "pictures.tar").write_bytes(whole)
+    healed = run(job.validated())
+
+    assert [row["status"] for row in rows] == ["ok"] * 5 + ["truncated"]
     assert "those of part 0, which is committed, differ" in rows[-1]["error"]
-    assert report.exit_code == 1
+    assert (report.exit_code, healed.exit_code) == (1, 0)
+    assert [row["status"] for row in read_rows(job.output)] == ["ok"] * 12
 
 
 @pytest.mark.parametrize("after", ["changed", "gone"])
@@ -325,3 +328,23 @@ def test_a_target_in_a_tar_may_be_missing(tiny_job):
     rows = read_rows(job.output)
     assert [(row["key"], row["status"]) for row in rows] == [("a", "missing_target"), ("b", "ok")]
     assert rows[0]["mask"] is not None
+
+
+def test_a_row_for_a_lost_table_stands_behind_those_that_are_committed(tiny_job):
+    data = pairs(tiny_job)
+    path = tiny_job.root / "t.parquet"
+    pq.write_table(pa.table({"image": [image for _, image, _ in data]}), path, row_group_size=4)
+    del tiny_job.dataset["targets"]
+    tiny_job.dataset.update(format="parquet", images=str(path))
+    tiny_job.spec["part_images"] = 1
+    run(tiny_job.validated())
+    max(tiny_job.output.glob("masks/*/*.parquet")).unlink()
+    path.write_bytes(b"something else")
+
+    report = run(tiny_job.validated())
+
+    rows = read_rows(tiny_job.output)
+    assert [row["status"] for row in rows] == ["ok"] * 11 + ["changed"]
+    assert len({(row["shard"], row["index"]) for row in rows}) == 12
+    assert rows[-1]["index"] == 11
+    assert report.exit_code == 1
