@@ -289,6 +289,10 @@ def _benchmark(
     if threads:
         torch.set_num_threads(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise SpecError("benchmark", (f"device is {device!r}; choose cpu or cuda",))
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SpecError("benchmark", ("device is 'cuda', but PyTorch finds no GPU; choose cpu",))
     try:
         record = run_benchmark(model, device=device, **asked)
     except ValueError as error:  # what was typed, in the words of the one who checks it

@@ -25,15 +25,8 @@ from refinenet_core.palettes import Colour
 
 ClassIds = npt.NDArray[np.uint8]
 
-_EXACT_FORMATS = {
-    "BMP",
-    "GIF",
-    "PNG",
-    "PPM",
-    "TGA",
-    "TIFF",
-    "WEBP",
-}  # WebP may be lossy, and does not say
+# WebP may be lossy, and does not say.
+_EXACT_FORMATS = {"BMP", "GIF", "PNG", "PPM", "TGA", "TIFF", "WEBP"}
 _INDEX_MODES = {"L", "P", "1", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOUR_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 _TIFF_PHOTOMETRIC = 262

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from jobs.cli import app
@@ -246,3 +247,24 @@ def test_a_wrong_spec_starts_no_ray_and_prints_no_traceback(tiny_job):
 @pytest.mark.parametrize("arguments", [["run"], ["fly"], ["run", "x.yaml", "--limit", "0"]])
 def test_a_wrong_command_ends_with_exit_code_2(arguments):
     assert invoke(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nope"], "unknown model 'nope'; known are"),
+        (["--precision", "int4"], "precision is 'int4'; choose auto"),
+        (["--device", "tpu"], "device is 'tpu'; choose cpu or cuda"),
+        pytest.param(
+            ["--device", "cuda"],
+            "but PyTorch finds no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
+        ),
+    ],
+)
+def test_a_benchmark_that_cannot_be_is_refused_in_a_line(arguments, message):
+    result = invoke("benchmark", "--size", "32x32", *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
