@@ -1,10 +1,13 @@
 """The command line: `refinenet-batch`."""
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,6 +48,12 @@ def run_command(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="List the datasets again; add what is new.")
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Make parts with failed images again.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier job's results; start afresh.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a job; if its output is there in part, do what is missing.
@@ -52,13 +61,26 @@ def run_command(
     Exit codes: 0 every image committed, failures within the tolerance; 1 all committed, more
     failures than tolerated; 2 spec, checkpoint or output wrong; 3 parts missing; 130 interrupted.
     """
-    _exit_with(lambda display: _run(_load(spec, limit), display, refresh=refresh, as_json=as_json))
+    how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
+    _exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json))
 
 
 @app.command("plan")
 def plan_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
     """Say what a run would do: datasets, images, parts, what is committed; write nothing."""
     _exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
+
+
+@app.command("verify")
+def verify_command(
+    output: Annotated[str, typer.Argument(help="A job's output folder: a path or URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Read every part of an output; say what is wrong or missing, and how to mend it.
+
+    Exit codes: 0 nothing is wrong; 3 parts are missing or wrong; 2 it is no output of ours.
+    """
+    _exit_with(lambda _: _verify(output, as_json=as_json))
 
 
 @app.command("pack")
@@ -223,13 +245,22 @@ def _load(path: Path, limit: int | None) -> "JobSpec":
     return spec.limited(limit) if limit else spec
 
 
-def _run(spec: "JobSpec", display: "ProgressDisplay", *, refresh: bool, as_json: bool) -> int:
-    from pipeline import run
-
-    with display:
-        report = run(spec, display, refresh=refresh)
+def _run(
+    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool], *, as_json: bool
+) -> int:
+    report = _shown_run(spec, display, how)
     _show(report, as_json=as_json)
     return report.exit_code
+
+
+def _shown_run(
+    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool] | None = None
+) -> "RunReport":
+    """Run a job and show how far it is; Ray's messages go where the progress goes."""
+    from pipeline import run
+
+    with redirect_stdout(sys.stderr), display:
+        return run(spec, display, **(how or {}))
 
 
 def _plan(spec: "JobSpec", *, as_json: bool) -> int:
@@ -246,13 +277,23 @@ def _plan(spec: "JobSpec", *, as_json: bool) -> int:
     return 0
 
 
+def _verify(output: str, *, as_json: bool) -> int:
+    from jobs.tables import verified_lines
+    from pipeline import verify
+
+    report = verify(output)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print("\n".join(verified_lines(report)))
+    return report.exit_code
+
+
 def _quickstart(folder: Path, images: int, display: "ProgressDisplay", *, as_json: bool) -> int:
     from jobs import quickstart
-    from pipeline import run
 
     spec = quickstart.prepare(folder, images)
-    with display:
-        report = run(spec, display)
+    report = _shown_run(spec, display)
     pictures = quickstart.draw_pictures(folder, spec)
     _show(report, as_json=as_json)
     if not as_json:
@@ -347,6 +388,7 @@ def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
     from refinenet_core import RefineNetError
 
     display = ProgressDisplay()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = command(display)
     except (PipelineError, RefineNetError) as error:
@@ -360,6 +402,11 @@ def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
         print("the run broke off; the same command goes on where it stopped", file=sys.stderr)
         code = EXIT_INCOMPLETE
     raise typer.Exit(code)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Take SIGTERM as Ctrl-C: what runs ends in good order."""
+    raise KeyboardInterrupt
 
 
 def _show(report: "RunReport", *, as_json: bool) -> None:

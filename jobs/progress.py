@@ -84,6 +84,17 @@ class ProgressDisplay:
             total = "" if self._total is None else f"/{self._total}"
             self._line(f"{self._done}{total} images, {state}{self._time_left(now)}")
 
+    def isolating(self, shards: int) -> None:
+        """Say that a second pass begins."""
+        self._line(f"parts of {shards} shards failed: segmenting them image by image where need be")
+
+    def stopping(self, limit_s: float) -> None:
+        """Say that the run ends soon."""
+        self._line(
+            f"stopping: parts in flight are committed, for {limit_s:.0f} s at most; "
+            "interrupt again to stop at once"
+        )
+
     def _images_per_s(self, now: float) -> float:
         """Return the speed since the first part came: what starting took says nothing of it."""
         if self._first is None or now <= self._first[0]:

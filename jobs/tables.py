@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.filesize import decimal
 from rich.table import Table
 
-from pipeline import RunReport
+from pipeline import RunReport, VerifyReport
 from pipeline.progress import DatasetProgress
 from pipeline.uris import shown
 from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost
@@ -52,6 +52,20 @@ def report_table(report: RunReport) -> Table:
             _speed(report, dataset.name),
         )
     return table
+
+
+def verified_lines(report: VerifyReport) -> list[str]:
+    """Return what is right and what is wrong, to be printed as it is: paths must not be folded."""
+    lines = [f"note: {note}" for note in report.notes]
+    for finding in report.findings:
+        lines += [f"{finding.file}", f"  {finding.problem}", f"  → {finding.remedy}"]
+    lines += [
+        f"{dataset.name}: {dataset.parts} parts are right, {dataset.rows} rows, "
+        f"{dataset.images} images"
+        for dataset in report.datasets
+    ]
+    verdict = f"{len(report.findings)} files are missing or wrong"
+    return [*lines, verdict if report.findings else "nothing is missing, nothing is wrong"]
 
 
 def models_table(costs: Sequence[ModelCost], height: int, width: int) -> Table:

@@ -1,6 +1,6 @@
 """What is committed of a plan, as a listing of the mask table shows it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from pipeline.part import ShardFiles, group_part_files, part_file_name
@@ -66,6 +66,35 @@ class Committed:
             if not files.finished:
                 items.append(WorkItem.of(shard, files.whole, max(files.cut, default=None)))
         return items
+
+    def redone(self, failed: Callable[[Sequence[str]], Sequence[bool]]) -> list[WorkItem]:
+        """Return what is left to do if parts with failed images are made again.
+
+        Args:
+            failed: Says of part files whether they have failed images.
+        """
+        names = [name for shard in self.plan.shards for name in self.of(shard).whole.values()]
+        has_failed = dict(zip(names, failed(names), strict=True))
+        items = []
+        for shard in self.plan.shards:
+            files = self.of(shard)
+            redo = frozenset(n for n, name in files.whole.items() if has_failed[name])
+            if redo or not files.finished:
+                cut = max(files.cut, default=None)
+                items.append(WorkItem.of(shard, files.whole.keys() - redo, cut, redo))
+        return items
+
+    def left_out(self) -> list[WorkItem]:
+        """Return the shards that a pass over all that was missing did not get done.
+
+        One that broke off is not among them: it has all the parts that it can have.
+        """
+        return [
+            WorkItem.of(shard, files.whole, max(files.cut, default=None))
+            for shard in self.plan.shards
+            for files in [self.of(shard)]
+            if not files.finished and not files.broken_off
+        ]
 
     def missing_files(self) -> list[str]:
         """Return the names of files that are not there, of unread shards the first.

@@ -86,7 +86,7 @@ class DecodeSpec(Section):
     Attributes:
         exif_transpose: Turn images upright by their EXIF orientation.
         max_pixels: An image of more pixels is `too_large`.
-        timeout_s: An image that takes longer to decode is `undecodable`.
+        timeout_s: An image that takes longer to decode is `crashed`.
     """
 
     exif_transpose: bool = True

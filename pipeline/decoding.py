@@ -124,7 +124,7 @@ def guard(decode: Callable[[], T]) -> T:
     """
     try:
         return decode()
-    except DecodeError:
+    except (DecodeError, MemoryError):  # for want of memory: that is not about the bytes
         raise
     except Image.DecompressionBombError as error:
         raise DecodeError("too_large", str(error)) from error

@@ -16,6 +16,8 @@ ENCODED_SCHEMA = pa.schema(
         ("part", pa.int32()),
         ("ending", pa.string()),
         ("read_s", pa.float64()),
+        ("retries", pa.int64()),
+        ("replaces", pa.bool_()),
         ("index", pa.list_(pa.int64())),
         ("key", pa.list_(pa.string())),
         ("flags", pa.list_(pa.list_(pa.string()))),
@@ -53,11 +55,19 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class EncodedPart:
-    """A part's images in order; `read_s` is the time that reading them took."""
+    """A part's images in order.
+
+    Attributes:
+        read_s: Time that reading them took.
+        retries: How often an operation on a storage was tried again for that.
+        replaces: Whether the part is committed already, and made again.
+    """
 
     part: Part
     images: Sequence[EncodedImage]
     read_s: float
+    retries: int = 0
+    replaces: bool = False
 
     def to_table(self) -> pa.Table:
         """Return the part as a table of one row."""
@@ -67,6 +77,8 @@ class EncodedPart:
             "part": [self.part.number],
             "ending": [self.part.ending],
             "read_s": [self.read_s],
+            "retries": [self.retries],
+            "replaces": [self.replaces],
         }
         for name in _IMAGE_FIELDS:
             kind = ENCODED_SCHEMA.field(name).type
@@ -83,7 +95,7 @@ class EncodedPart:
         columns = (row[name] for name in _IMAGE_FIELDS)
         images = [EncodedImage(*values) for values in zip(*columns, strict=True)]
         part = Part(row["dataset"], row["shard"], row["part"], len(images), row["ending"])
-        return cls(part, images, row["read_s"])
+        return cls(part, images, row["read_s"], row["retries"], row["replaces"])
 
 
 _IMAGE_FIELDS = tuple(EncodedImage.__dataclass_fields__)

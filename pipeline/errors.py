@@ -32,6 +32,10 @@ class StorageError(PipelineError):
         return f"{self.uri}: {self.reason}"
 
 
+class StorageFullError(StorageError):
+    """A storage location takes no more: the disk is full, or a quota used up."""
+
+
 class PlanError(PipelineError):
     """A dataset cannot be planned; `dataset` names it, `reason` says why and what to do."""
 

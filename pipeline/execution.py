@@ -5,18 +5,26 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipeline.commit import Committer
-from pipeline.job import Job
+from pipeline.errors import StorageError
+from pipeline.job import Job, JobRecord
 from pipeline.output import Output
+from pipeline.plan import DatasetPlan
+from pipeline.progress import Observer
 from pipeline.ray_session import running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
 from pipeline.spec import ActorsSpec
-from pipeline.storage import Storage
+from pipeline.stopping import Interruption, StopFlag
 from pipeline.work_item import WorkItem, pack_items
+
+if TYPE_CHECKING:
+    from pipeline.isolation import IsolatingSegmenter
+    from pipeline.segmenter import Segmenter
 
 # Logical CPUs, for scheduling. An actor claims less than its threads: on a machine of two cores
 # the reading and writing tasks would otherwise wait for a CPU that the actor holds for ever.
@@ -24,7 +32,8 @@ _READER_CPUS = 0.25
 _ACTOR_CPUS = 0.5
 _COMMITTER_CPUS = 0.25
 _MOST_ROWS = 1250  # of work: 20,000 parts; above that, a row holds several shards
-_RETRIES = 2  # of a part in one run; what still fails then is reported, and tried by the next run
+_RETRIES = 2  # of a part in the first pass; what still fails then is isolated by the second
+_STOPPING_S = 60.0  # for what is in flight when a run is asked to stop
 
 
 @dataclass(frozen=True)
@@ -51,43 +60,89 @@ def plan_pool(job: Job) -> Pool:
     return Pool(actors, threads)
 
 
-def execute(
-    job: Job, output: Output, storage: Storage, items: Sequence[WorkItem]
-) -> Iterator[Receipt]:
-    """Make the parts that some shards lack; yield a receipt as each is committed.
+@dataclass(frozen=True)
+class Execution:
+    """The making of parts.
 
-    A part that fails is tried again a bounded number of times, then left out: compare the plan
-    with a listing afterwards, never with the receipts.
+    Attributes:
+        job: What to do, and how.
+        output: Where the parts go.
+        record: What the output's `job.json` said when the run began.
+        plans: The plan of each dataset.
+        observer: Is told of a second pass, and of a wish to stop.
     """
-    pa.default_memory_pool().release_unused()  # what planning a million images took
-    with running_ray(retries=_RETRIES):
-        # Ray takes more than a second to import: only now is it sure that there is work for it.
-        import ray.data  # noqa: PLC0415
 
-        from pipeline.segmenter import Segmenter  # noqa: PLC0415 - imports PyTorch
+    job: Job
+    output: Output
+    record: JobRecord
+    plans: Sequence[DatasetPlan]
+    observer: Observer
+
+    def make_parts(self, items: Sequence[WorkItem]) -> Iterator[Receipt]:
+        """Make the parts of work items; yield a receipt as each is committed.
+
+        A first pass takes all of them, each with a bounded number of retries. What is missing then
+        is taken by a second pass, in which images that kill their process are found. What still
+        fails is left out: compare the plan with a listing afterwards, never with the receipts.
+
+        Raises:
+            StorageError: The output takes no more parts.
+            KeyboardInterrupt: The run was asked to stop, and what was in flight is committed.
+        """
+        if not items:
+            return
+        pa.default_memory_pool().release_unused()  # what planning a million images took
+        with running_ray(retries=_RETRIES):
+            # They import PyTorch, which takes seconds: only now is it sure that there is work.
+            from pipeline.isolation import IsolatingSegmenter  # noqa: PLC0415
+            from pipeline.segmenter import Segmenter  # noqa: PLC0415
+
+            stop = StopFlag()
+
+            def ask_to_stop() -> None:
+                stop.raise_()
+                self.observer.stopping(_STOPPING_S)
+
+            with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
+                yield from self._pass(items, Segmenter, stop)
+                left_out = self.output.left_out(self.plans)
+                if left_out and not interruption.requested:
+                    self.observer.isolating(len(left_out))
+                    yield from self._pass(left_out, IsolatingSegmenter, stop)
+                if interruption.requested:
+                    raise KeyboardInterrupt
+
+    def _pass(
+        self,
+        items: Sequence[WorkItem],
+        segmenter: "type[Segmenter | IsolatingSegmenter]",
+        stop: StopFlag,
+    ) -> Iterator[Receipt]:
+        """Run work items through the stages once."""
+        import ray.data  # noqa: PLC0415 - as in `make_parts`
 
         # Retry counts have no other way in yet; Ray is pinned below the version that drops this.
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
         # Said of a run whose parts turn out to be there already: nothing to act on.
         warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
-        pool = plan_pool(job)
+        pool = plan_pool(self.job)
         rows = pack_items(items, rows=_MOST_ROWS)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         stages = (
             dataset.map_batches(
-                Reader(job.spec, output, storage),
+                Reader(self.job.spec, self.output, stop),
                 batch_size=1,
                 batch_format="pyarrow",
                 num_cpus=_READER_CPUS,
             )
             .map_batches(
-                Segmenter,
-                fn_constructor_args=(job, storage),
-                fn_constructor_kwargs={"threads": pool.threads},
+                segmenter,
+                fn_constructor_args=(self.job, self.output.storage),
+                fn_constructor_kwargs={"threads": pool.threads, "stop": stop},
                 batch_size=1,
                 batch_format="pyarrow",
                 num_cpus=_ACTOR_CPUS,
-                num_gpus=job.gpus_per_actor,
+                num_gpus=self.job.gpus_per_actor,
                 compute=ray.data.ActorPoolStrategy(
                     min_size=pool.actors.min,
                     max_size=pool.actors.max,
@@ -99,7 +154,7 @@ def execute(
                 max_task_retries=_RETRIES,
             )
             .map_batches(
-                Committer(output),
+                Committer(self.output, self.record),
                 batch_size=1,
                 batch_format="pyarrow",
                 num_cpus=_COMMITTER_CPUS,
@@ -107,4 +162,7 @@ def execute(
         )
         tables = stages.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
         for table in tables:
-            yield from Receipt.from_table(table)
+            for receipt in Receipt.from_table(table):
+                if receipt.refused:
+                    raise StorageError(self.output.part_uri(receipt.part), receipt.refused)
+                yield receipt

@@ -29,17 +29,23 @@ def read_planned_images(item: WorkItem, output: Output, storage: Storage) -> Ite
             listed = list(members)
             ending: Ending = "end" if number == last else ""
             part = Part(item.dataset, item.shard, number, len(listed), ending)
-            if number in item.done or storage.exists(output.part_uri(part)):
+            redo = number in item.redo
+            if number in item.done or (not redo and storage.exists(output.part_uri(part))):
                 continue
-            yield _read_part(part, listed, storage, pool)
+            yield _read_part(part, listed, storage, pool, replaces=redo)
 
 
 def _read_part(
-    part: Part, rows: list[dict[str, Any]], storage: Storage, pool: ThreadPoolExecutor
+    part: Part,
+    rows: list[dict[str, Any]],
+    storage: Storage,
+    pool: ThreadPoolExecutor,
+    *,
+    replaces: bool,
 ) -> EncodedPart:
     start = time.perf_counter()
     images = list(pool.map(partial(_read, storage=storage), rows))
-    return EncodedPart(part, images, time.perf_counter() - start)
+    return EncodedPart(part, images, time.perf_counter() - start, replaces=replaces)
 
 
 def _planned_rows(item: WorkItem, output: Output) -> list[dict[str, Any]]:

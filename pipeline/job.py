@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import OutputError
@@ -14,7 +14,7 @@ from pipeline.uris import shown
 if TYPE_CHECKING:
     from refinenet_core import CheckpointReport
 
-JOB_VERSION = 1
+JOB_VERSION = 2
 _LIBRARIES = ("refinenet-batch", "torch", "torchvision", "ray", "pyarrow", "pillow", "numpy")
 
 Fingerprint = Mapping[str, Any]
@@ -42,32 +42,74 @@ class Job:
         return "cuda" if self.gpus_per_actor else "cpu"
 
 
-def render_job(job: Job) -> bytes:
-    """Return the content of `job.json`."""
-    content = {
-        "job_version": JOB_VERSION,
-        "generation": 1,
-        "fingerprint": job.fingerprint,
-        "spec": job.spec.model_dump(mode="json"),
-        "checkpoint": {"uri": job.spec.model.checkpoint, "sha256": job.checkpoint.sha256},
-        "versions": library_versions(),
-    }
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+@dataclass(frozen=True)
+class JobRecord:
+    """What `job.json` says of an output folder.
 
-
-def parse_job(data: bytes, uri: str) -> Fingerprint:
-    """Return the fingerprint in the content of a `job.json`.
-
-    Raises:
-        OutputError: It is none of ours.
+    Attributes:
+        fingerprint: Of the job that the folder belongs to.
+        generation: Raised by `overwrite` and `retry_failed`; a run that began with a lower one may
+            write no more.
+        clearing: Whether results of an earlier job are still to be deleted.
+        datasets: Names of the datasets that the folder may hold results of.
     """
-    try:
-        fingerprint = json.loads(data)["fingerprint"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise OutputError(
-            shown(uri), "is not a job.json of refinenet-batch; give another `output`"
-        ) from error
-    return dict(fingerprint)
+
+    fingerprint: Fingerprint
+    generation: int
+    clearing: bool
+    datasets: tuple[str, ...]
+
+    @classmethod
+    def first(cls, job: Job) -> "JobRecord":
+        """Return the record of a folder that had none."""
+        return cls(job.fingerprint, 1, clearing=False, datasets=_dataset_names(job.spec))
+
+    def retried(self) -> "JobRecord":
+        """Return the record of the next generation of the same job."""
+        return replace(self, generation=self.generation + 1)
+
+    def overwritten(self, job: Job) -> "JobRecord":
+        """Return the record of a job that takes the folder over."""
+        names = dict.fromkeys((*self.datasets, *_dataset_names(job.spec)))
+        return JobRecord(job.fingerprint, self.generation + 1, clearing=True, datasets=tuple(names))
+
+    def cleared(self, job: Job) -> "JobRecord":
+        """Return the record once the results of earlier jobs are gone."""
+        return replace(self, clearing=False, datasets=_dataset_names(job.spec))
+
+    def render(self, job: Job) -> bytes:
+        """Return the content of `job.json`."""
+        content = {
+            "job_version": JOB_VERSION,
+            "generation": self.generation,
+            "clearing": self.clearing,
+            "datasets": self.datasets,
+            "fingerprint": self.fingerprint,
+            "spec": job.spec.model_dump(mode="json"),
+            "checkpoint": {"uri": job.spec.model.checkpoint, "sha256": job.checkpoint.sha256},
+            "versions": library_versions(),
+        }
+        return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes, uri: str) -> "JobRecord":
+        """Read the content of a `job.json`.
+
+        Raises:
+            OutputError: It is none of ours.
+        """
+        try:
+            content = json.loads(data)
+            return cls(
+                dict(content["fingerprint"]),
+                int(content.get("generation", 1)),
+                clearing=bool(content.get("clearing", False)),
+                datasets=tuple(content.get("datasets", ())),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise OutputError(
+                shown(uri), "is not a job.json of refinenet-batch; give another `output`"
+            ) from error
 
 
 def differences(found: Fingerprint, expected: Fingerprint) -> list[str]:
@@ -84,6 +126,10 @@ def library_versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that touch pixels or tables."""
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), **versions}
+
+
+def _dataset_names(spec: JobSpec) -> tuple[str, ...]:
+    return tuple(dataset.name for dataset in spec.datasets)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

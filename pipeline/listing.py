@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from fsspec.asyn import sync
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
+from pipeline.retrying import Attempt
 from pipeline.uris import glob_base, has_wildcard
 
 _PAGE_FILES: Final = 1000  # as many as S3 puts into an answer
@@ -50,12 +52,13 @@ class _Selection:
         return self.pattern is None or self.pattern.match(path) is not None
 
 
-def list_pages(fs: AbstractFileSystem, path: str) -> Iterator[list[StoredObject]]:
+def list_pages(fs: AbstractFileSystem, path: str, attempt: Attempt) -> Iterator[list[StoredObject]]:
     """List the files that match a glob, or lie below a folder, or the one file of that name.
 
     Args:
         fs: Where to look.
         path: A glob or a name, without protocol.
+        attempt: Makes each request.
 
     Yields:
         At most 1000 files at a time, never none, in the storage's own order.
@@ -65,25 +68,26 @@ def list_pages(fs: AbstractFileSystem, path: str) -> Iterator[list[StoredObject]
         OSError: Something below it cannot be listed.
     """
     if has_wildcard(path):
-        yield from _select(fs, _matching(path))
+        yield from _select(fs, _matching(path), attempt)
         return
     try:
-        yield from _select(fs, _Selection(path, f"{path.rstrip('/')}/"))
+        yield from _select(fs, _Selection(path, f"{path.rstrip('/')}/"), attempt)
     except (FileNotFoundError, NotADirectoryError):
-        info = fs.info(path)
+        info = attempt(lambda: fs.info(path))
         if info["type"] != "file":
             raise
         yield [stored_object(fs, info)]
 
 
-def list_names(fs: AbstractFileSystem, folder: str) -> Iterator[str]:
+def list_names(fs: AbstractFileSystem, folder: str, attempt: Attempt) -> Iterator[str]:
     """List the names of the files directly in a folder, which need not be there.
 
     Raises:
         OSError: It cannot be listed.
     """
     try:
-        for page in _select(fs, _Selection(folder, f"{folder.rstrip('/')}/", levels=1)):
+        selection = _Selection(folder, f"{folder.rstrip('/')}/", levels=1)
+        for page in _select(fs, selection, attempt):
             yield from (file.uri.rpartition("/")[2] for file in page)
     except FileNotFoundError:
         return
@@ -106,13 +110,15 @@ def _matching(glob: str) -> _Selection:
     return _Selection(folder or "/", literal, levels, re.compile(glob_translate(glob)))
 
 
-def _select(fs: AbstractFileSystem, selection: _Selection) -> Iterator[list[StoredObject]]:
+def _select(
+    fs: AbstractFileSystem, selection: _Selection, attempt: Attempt
+) -> Iterator[list[StoredObject]]:
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     if "s3" in protocols:
-        return _s3_pages(fs, selection)
+        return _s3_pages(fs, selection, attempt)
     if isinstance(fs, LocalFileSystem):
         return _in_pages(_local_files(selection))
-    return _in_pages(_other_files(fs, selection))
+    return _in_pages(_other_files(fs, selection, attempt))
 
 
 def _in_pages(files: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
@@ -121,7 +127,9 @@ def _in_pages(files: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
         yield page
 
 
-def _s3_pages(fs: AbstractFileSystem, selection: _Selection) -> Iterator[list[StoredObject]]:
+def _s3_pages(
+    fs: AbstractFileSystem, selection: _Selection, attempt: Attempt
+) -> Iterator[list[StoredObject]]:
     if "/" not in selection.prefix:
         raise ValueError("the name of a bucket cannot be a pattern; name it in full")
     bucket, prefix, _ = fs.split_path(selection.prefix)
@@ -131,7 +139,7 @@ def _s3_pages(fs: AbstractFileSystem, selection: _Selection) -> Iterator[list[St
     sync(fs.loop, _parse_listings_fast, fs, bucket)
     found = False
     while True:
-        answer = fs.call_s3("list_objects_v2", **request)
+        answer = attempt(lambda: fs.call_s3("list_objects_v2", **request))
         found = found or "Contents" in answer or "CommonPrefixes" in answer
         if page := _s3_objects(answer.get("Contents", ()), bucket, selection):
             yield page
@@ -139,7 +147,7 @@ def _s3_pages(fs: AbstractFileSystem, selection: _Selection) -> Iterator[list[St
             break
         request["ContinuationToken"] = answer["NextContinuationToken"]
     if not found:
-        _check_s3_folder(fs, selection.folder)
+        _check_s3_folder(fs, selection.folder, attempt)
 
 
 def _s3_objects(
@@ -154,12 +162,12 @@ def _s3_objects(
     ]
 
 
-def _check_s3_folder(fs: AbstractFileSystem, folder: str) -> None:
+def _check_s3_folder(fs: AbstractFileSystem, folder: str, attempt: Attempt) -> None:
     """Raise FileNotFoundError if nothing lies below a folder; an empty bucket is there."""
     bucket, key, _ = fs.split_path(folder)
     if key:
         request = {"Bucket": bucket, "Prefix": f"{key}/", "MaxKeys": 1, **fs.req_kw}
-        if "Contents" not in fs.call_s3("list_objects_v2", **request):
+        if "Contents" not in attempt(lambda: fs.call_s3("list_objects_v2", **request)):
             raise FileNotFoundError(folder)
 
 
@@ -232,12 +240,14 @@ def _local_object(entry: os.DirEntry[str]) -> StoredObject | None:
     return StoredObject(f"file://{entry.path}", status.st_size, str(status.st_mtime))
 
 
-def _other_files(fs: AbstractFileSystem, selection: _Selection) -> Iterator[StoredObject]:
+def _other_files(
+    fs: AbstractFileSystem, selection: _Selection, attempt: Attempt
+) -> Iterator[StoredObject]:
     """Walk with `ls`: fsspec's own `walk` leaves out subfolders that cannot be listed."""
     remaining = [(selection.folder, 1)]
     while remaining:
         folder, level = remaining.pop()
-        for info in fs.ls(folder, detail=True):
+        for info in attempt(partial(fs.ls, folder, detail=True)):
             path = info["name"].rstrip("/")
             if info["type"] == "directory":
                 below = path != folder.rstrip("/")  # some stores list a folder in itself

@@ -97,7 +97,9 @@ def part_file(rows: Sequence[MaskRow], part: Part, fingerprint: Mapping[str, Any
     buffer = io.BytesIO()
     # Masks are compressed already, and a dictionary of them would only hold them twice.
     columns = [name for name in schema.names if name not in ("mask", "probabilities")]
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=columns)
+    pq.write_table(
+        table, buffer, compression="zstd", use_dictionary=columns, write_page_checksum=True
+    )
     return buffer.getvalue()
 
 

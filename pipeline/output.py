@@ -1,18 +1,29 @@
 """The output folder: where each thing lies, whose it is, and what is committed already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.committed import Committed
 from pipeline.errors import OutputError, StorageError
-from pipeline.job import Job, differences, parse_job, render_job
-from pipeline.part import Part
+from pipeline.job import Job, JobRecord, differences
+from pipeline.part import Part, is_part_file
 from pipeline.plan import DatasetPlan
 from pipeline.storage import Storage
 from pipeline.uris import join, shown
 from pipeline.work_item import WorkItem
+
+_REQUESTS = 16  # at a time
+RESULT_FILES = ("summary.json", "summary.parquet", "report.html")
+"""Files of an output folder that are made anew by every run."""
+
+
+def confusion_file(dataset: str) -> str:
+    """Return the name of the file of a dataset's confusion matrix."""
+    return f"confusion-{dataset}.csv"
 
 
 class Output:
@@ -44,35 +55,93 @@ class Output:
         """Return where a part's file lies once it is committed."""
         return join(self.masks_uri(part.dataset), part.file_name)
 
-    def check(self, job: Job) -> bool:
-        """Say whether the folder is this job's already, which a second run then resumes.
+    def record(self) -> JobRecord | None:
+        """Return what `job.json` says; None if there is none.
+
+        Raises:
+            OutputError: It is none of ours.
+        """
+        if not self.storage.exists(self.job_uri):
+            return None
+        return JobRecord.parse(self.storage.read(self.job_uri), self.job_uri)
+
+    def check(self, job: Job) -> JobRecord | None:
+        """Return the folder's record if it is this job's already, which a run then resumes.
 
         Raises:
             OutputError: It holds another job's results.
             StorageError: It cannot be read.
         """
-        if not self.storage.exists(self.job_uri):
-            return False
-        found = parse_job(self.storage.read(self.job_uri), self.job_uri)
-        differing = differences(found, job.fingerprint)
+        found = self.record()
+        differing = differences(found.fingerprint, job.fingerprint) if found else []
         if differing:
             raise OutputError(
                 shown(self.uri),
                 "holds the results of another job; it differs in "
                 + "; ".join(differing)
-                + ". Give another `output`, or the spec that the folder was made with",
+                + ". Give another `output`, or the spec that the folder was made with; "
+                "--overwrite deletes what is there",
             )
-        return True
+        return found
 
-    def claim(self, job: Job) -> None:
+    def claim(self, job: Job) -> JobRecord:
         """Make the folder this job's, or find that it is.
 
         Raises:
             OutputError: Another job was first.
             StorageError: The folder cannot be written.
         """
-        if not self.storage.create(self.job_uri, render_job(job)):
-            self.check(job)
+        record = JobRecord.first(job)
+        if self.storage.create(self.job_uri, record.render(job)):
+            return record
+        found = self.check(job)
+        if found is None:
+            raise OutputError(shown(self.job_uri), "was there and is gone; run the command again")
+        if found.clearing:  # what overwrote an earlier job's results did not get done
+            return self._clear(job, found)
+        return found
+
+    def retry(self, job: Job) -> JobRecord:
+        """Begin the next generation of this job's run: runs of the one before write no more.
+
+        Raises:
+            OutputError: The folder is not this job's.
+            StorageError: The folder cannot be written.
+        """
+        record = self.claim(job).retried()
+        self.storage.write(self.job_uri, record.render(job))
+        return record
+
+    def overwrite(self, job: Job) -> JobRecord:
+        """Make the folder this job's, whatever job's it was, and delete what that one wrote.
+
+        Only files of names that we give are deleted. Should this break off, the next run does the
+        rest before it looks at anything.
+
+        Raises:
+            OutputError: What is there is no output of ours.
+            StorageError: The folder cannot be written.
+        """
+        found = self.record()
+        if found is None:
+            return self.claim(job)
+        record = found.overwritten(job)
+        self.storage.write(self.job_uri, record.render(job))
+        return self._clear(job, record)
+
+    def _clear(self, job: Job, record: JobRecord) -> JobRecord:
+        for name in RESULT_FILES:
+            self.storage.remove(join(self.uri, name))
+        for dataset in record.datasets:
+            # The plan last: by it the part files would be taken for this job's.
+            folder = self.masks_uri(dataset)
+            for name in filter(is_part_file, self.storage.names(folder)):
+                self.storage.remove(join(folder, name))
+            self.storage.remove(join(self.uri, confusion_file(dataset)))
+            self.storage.remove(self.plan_uri(dataset))
+        record = record.cleared(job)
+        self.storage.write(self.job_uri, record.render(job))
+        return record
 
     def freeze(self, plan: DatasetPlan) -> DatasetPlan:
         """Store a plan, unless one is there; return the one that is there in the end."""
@@ -105,6 +174,29 @@ class Output:
     def missing(self, plans: Iterable[DatasetPlan]) -> list[WorkItem]:
         """Return the shards that have parts to be made."""
         return [item for plan in plans for item in self.committed(plan).missing()]
+
+    def failed(self, plans: Iterable[DatasetPlan]) -> list[WorkItem]:
+        """Return the shards with committed parts that have failed images, to be made again."""
+        return [
+            item
+            for plan in plans
+            for item in self.committed(plan).redone(partial(self._has_failed, plan.dataset))
+        ]
+
+    def _has_failed(self, dataset: str, names: Sequence[str]) -> list[bool]:
+        """Say of part files whether they have failed images."""
+
+        def has_failed(name: str) -> bool:
+            with self.storage.open(join(self.masks_uri(dataset), name)) as file:
+                statuses = pq.ParquetFile(file).read(columns=["status"])["status"]
+            return any(status != "ok" for status in statuses.unique().to_pylist())
+
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            return list(pool.map(has_failed, names))
+
+    def left_out(self, plans: Iterable[DatasetPlan]) -> list[WorkItem]:
+        """Return the shards that a pass over all that was missing did not get done."""
+        return [item for plan in plans for item in self.committed(plan).left_out()]
 
     def sweep_cut_parts(self, plans: Iterable[DatasetPlan]) -> None:
         """Delete the files of cut parts whose shards have been read further since."""

@@ -9,7 +9,7 @@ from typing import Final, Literal
 Ending = Literal["", "end", "cut"]
 
 _FILE_NAME: Final = re.compile(
-    r"(?P<slug>.+)-(?P<number>\d{6,})(?:-(?P<ending>end|cut))?\.parquet", re.DOTALL
+    r"(?P<slug>.+-[0-9a-f]{16})-(?P<number>\d{6,})(?:-(?P<ending>end|cut))?\.parquet", re.DOTALL
 )
 
 
@@ -77,6 +77,11 @@ class ShardFiles:
 def part_file_name(slug: str, number: int, ending: Ending) -> str:
     """Return the name of a part's file."""
     return f"{slug}-{number:06d}{'-' * bool(ending)}{ending}.parquet"
+
+
+def is_part_file(name: str) -> bool:
+    """Say whether a file's name is one that a part's file may have."""
+    return _FILE_NAME.fullmatch(name) is not None
 
 
 def shard_slug(dataset: str, shard: str) -> str:

@@ -34,6 +34,12 @@ class Observer(Protocol):
     def committed(self, receipt: Receipt) -> None:
         """Take note of a part that was committed in this run."""
 
+    def isolating(self, shards: int) -> None:
+        """Take note that parts of some shards failed, and are tried once more in isolation."""
+
+    def stopping(self, limit_s: float) -> None:
+        """Take note that the run was asked to stop, and finishes what is in flight."""
+
 
 class Silent:
     """An observer that says nothing."""
@@ -43,6 +49,12 @@ class Silent:
 
     def committed(self, receipt: Receipt) -> None:
         """Ignore the part."""
+
+    def isolating(self, shards: int) -> None:
+        """Ignore the second pass."""
+
+    def stopping(self, limit_s: float) -> None:
+        """Ignore the wish."""
 
 
 def measure_progress(committed: Committed) -> DatasetProgress:

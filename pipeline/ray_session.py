@@ -17,6 +17,8 @@ def running_ray(*, retries: int) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Each actor pool otherwise prints an error about restarts (ray#53727) that is none here.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Ray's default is to start again for ever what it has killed for want of memory.
+    os.environ.setdefault("RAY_task_oom_retries", str(retries))
     import ray  # noqa: PLC0415 - takes more than a second, and wrong specs end before
 
     ours = not ray.is_initialized()
@@ -46,7 +48,6 @@ def _configure_ray_data(retries: int) -> None:
     context.print_on_execution_start = False
     context.retried_map_errors = True
     context.max_map_retries = retries
-    context.actor_task_retry_on_errors = True
     context.max_errored_blocks = -1  # one broken part does not end the others
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):  # the terminal; Ray's log file has it all

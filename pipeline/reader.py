@@ -1,6 +1,8 @@
 """The reading stage: a shard streams out as parts of encoded bytes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import takewhile
 
 import pyarrow as pa
 
@@ -8,9 +10,10 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.encoded_part import EncodedPart
 from pipeline.image_reader import read_planned_images
 from pipeline.output import Output
+from pipeline.retrying import RETRIES
 from pipeline.shard_reader import ShardReader
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
+from pipeline.stopping import StopFlag
 from pipeline.work_item import unpack_items
 
 
@@ -20,21 +23,33 @@ class Reader:
     Args:
         spec: The job.
         output: Where the plan lies, and the parts that are committed.
-        storage: Access to images and targets.
+        stop: Tells when to read no more parts.
     """
 
-    def __init__(self, spec: JobSpec, output: Output, storage: Storage) -> None:
+    def __init__(self, spec: JobSpec, output: Output, stop: StopFlag) -> None:
+        self.stop = stop
         self.output = output
-        self.storage = storage
+        self.storage = output.storage
         self.datasets: Mapping[str, DatasetSpec] = {each.name: each for each in spec.datasets}
-        self.shard_reader = ShardReader(spec, output, storage)
+        self.shard_reader = ShardReader(spec, output, output.storage)
 
     def __call__(self, items: pa.Table) -> Iterator[pa.Table]:
         """Yield each part that is still to be made as a table of one row."""
-        for item in unpack_items(items):
+        counted = RETRIES.made
+
+        def to_table(part: EncodedPart) -> pa.Table:
+            nonlocal counted
+            made = RETRIES.made - counted
+            counted += made
+            return replace(part, retries=made).to_table()
+
+        for item in takewhile(self._goes_on, unpack_items(items)):
             if item.file is None:
                 parts = read_planned_images(item, self.output, self.storage)
             else:
                 parts = self.shard_reader.read(self.datasets[item.dataset], item, item.file)
             # `map` keeps no part while its table is on its way: each is tens of megabytes.
-            yield from map(EncodedPart.to_table, parts)
+            yield from map(to_table, takewhile(self._goes_on, parts))
+
+    def _goes_on(self, _next: object) -> bool:
+        return not self.stop.is_up()

@@ -10,6 +10,7 @@ from pipeline.part import Part
 
 _RECEIPT = pa.field("receipt", pa.string())
 _FILE = pa.field("file", pa.large_binary())
+_SEGMENTED = pa.schema([_RECEIPT, _FILE])
 
 
 @dataclass
@@ -36,11 +37,17 @@ class Receipt:
         part: The part.
         failed: Failed images by status.
         seconds: What the part took.
+        retries: How often an operation on a storage was tried again for it.
+        replaces: Whether it was committed already, and made again.
+        refused: Why it could not be committed; None if it was.
     """
 
     part: Part
     failed: dict[str, int] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
+    retries: int = 0
+    replaces: bool = False
+    refused: str | None = None
 
     def to_table(self) -> pa.Table:
         """Return the receipt as a table of one row."""
@@ -54,7 +61,8 @@ class Receipt:
     @classmethod
     def _from_json(cls, text: str) -> "Receipt":
         content = json.loads(text)
-        return cls(Part(**content["part"]), content["failed"], StageSeconds(**content["seconds"]))
+        part, seconds = Part(**content.pop("part")), StageSeconds(**content.pop("seconds"))
+        return cls(part=part, seconds=seconds, **content)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,12 @@ class SegmentedPart:
             pa.array([json.dumps(asdict(self.receipt))], _RECEIPT.type),
             pa.array([self.file], _FILE.type),
         ]
-        return pa.table(columns, schema=pa.schema([_RECEIPT, _FILE]))
+        return pa.table(columns, schema=_SEGMENTED)
+
+    @staticmethod
+    def none() -> pa.Table:
+        """Return a table of no part."""
+        return _SEGMENTED.empty_table()
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "SegmentedPart":

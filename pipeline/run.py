@@ -2,7 +2,8 @@
 
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
-from pipeline.execution import execute
+from pipeline.execution import Execution
+from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.planning import extend_plan, plan_dataset
@@ -11,16 +12,25 @@ from pipeline.progress import DatasetProgress, Observer, Silent, measure_progres
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
-from pipeline.timings import RunTimings, time_run
+from pipeline.timings import time_run
 
 
-def run(spec: JobSpec, observer: Observer | None = None, *, refresh: bool = False) -> RunReport:
+def run(
+    spec: JobSpec,
+    observer: Observer | None = None,
+    *,
+    refresh: bool = False,
+    retry_failed: bool = False,
+    overwrite: bool = False,
+) -> RunReport:
     """Run a job; if its output is there in part, do what is missing.
 
     Args:
         spec: The job.
         observer: Is told of the plan and of each part committed.
         refresh: List the datasets again, and add what is new behind what is planned.
+        retry_failed: Make parts with failed images again.
+        overwrite: Delete what an earlier job has written to the output, and start afresh.
 
     Returns:
         The report, which is also in the output folder as `summary.json` and `summary.parquet`.
@@ -28,23 +38,32 @@ def run(spec: JobSpec, observer: Observer | None = None, *, refresh: bool = Fals
     Raises:
         PipelineError: The spec, a dataset, the storage or the output is wrong.
         CheckpointError: The checkpoint does not fit the model.
+        KeyboardInterrupt: SIGINT or SIGTERM came, and what was in flight is committed.
     """
     observer = observer or Silent()
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage)
     spec = job.spec
-    output.check(job)
     if refresh and spec.limit_images:
         raise SpecError("limit_images", ("does not go with a refresh, which adds all that is new",))
-    plans = [_read_or_list(dataset, spec, output) for dataset in spec.datasets]
-    output.claim(job)
+    if overwrite and (refresh or retry_failed):
+        raise SpecError("overwrite", ("starts afresh: leave out `refresh` and `retry_failed`",))
+    found = None if overwrite else output.check(job)
+    plans = _plan(job, output, found)
+    if overwrite:
+        record = output.overwrite(job)
+    else:
+        record = output.retry(job) if retry_failed else output.claim(job)
     plans = [output.freeze(plan) for plan in plans]
     if refresh:
         plans = [_extend(dataset, spec, output) for dataset in spec.datasets]
     observer.planned([measure_progress(output.committed(plan)) for plan in plans])
-    items = output.missing(plans)
-    timings = time_run(execute(job, output, storage, items), observer) if items else RunTimings()
+    items = output.failed(plans) if retry_failed else output.missing(plans)
+    if found:  # another run may be at it from the front: they meet in the middle
+        items.reverse()
+    execution = Execution(job, output, record, plans, observer)
+    timings = time_run(execution.make_parts(items), observer)
     output.sweep_cut_parts(plans)
     report = make_report(spec, plans, output, timings)
     write_report(report, output)
@@ -62,14 +81,18 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage)
-    output.check(job)
-    plans = [_read_or_list(dataset, job.spec, output) for dataset in job.spec.datasets]
+    plans = _plan(job, output, output.check(job))
     return [measure_progress(output.committed(plan)) for plan in plans]
 
 
-def _read_or_list(dataset: DatasetSpec, spec: JobSpec, output: Output) -> DatasetPlan:
-    """Return the frozen plan; if there is none yet, list the dataset."""
-    return output.read_plan(dataset.name) or plan_dataset(dataset, spec, output.storage)
+def _plan(job: Job, output: Output, found: JobRecord | None) -> list[DatasetPlan]:
+    """Return the plans that are frozen in an output of this job; list what has none yet."""
+    frozen = found is not None and not found.clearing
+    return [
+        (output.read_plan(dataset.name) if frozen else None)
+        or plan_dataset(dataset, job.spec, output.storage)
+        for dataset in job.spec.datasets
+    ]
 
 
 def _extend(dataset: DatasetSpec, spec: JobSpec, output: Output) -> DatasetPlan:

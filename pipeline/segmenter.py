@@ -33,6 +33,7 @@ from pipeline.mask_table import (
 )
 from pipeline.preparation import load_model
 from pipeline.receipt import Receipt, SegmentedPart, StageSeconds
+from pipeline.stopping import StopFlag
 from pipeline.storage import Storage
 from pipeline.targets import ClassIds, TargetReader
 from refinenet_core import (
@@ -83,12 +84,15 @@ class Segmenter:
         job: What to do, and how.
         storage: Access to the checkpoint.
         threads: Threads of the network on a CPU, and of decoding and encoding.
+        stop: Tells when to take no more parts; without it, never.
 
     Raises:
         CheckpointError: The checkpoint is not the one that the job was prepared with.
     """
 
-    def __init__(self, job: Job, storage: Storage, *, threads: int) -> None:
+    def __init__(
+        self, job: Job, storage: Storage, *, threads: int, stop: StopFlag | None = None
+    ) -> None:
         # Ray gives an actor one thread per logical CPU; results depend on the number, so set it.
         torch.set_num_threads(threads)
         # Pillow warns of metadata that it repairs: nobody reads that in a worker.
@@ -100,6 +104,7 @@ class Segmenter:
                 report.source, f"has changed: SHA-256 {report.sha256}, was {job.checkpoint.sha256}"
             )
         self.job = job
+        self.stop = stop
         self.predictor = MultiScalePredictor(
             model,
             job.spec.inference.scales,
@@ -117,7 +122,9 @@ class Segmenter:
         self.datasets = {spec.name: _Dataset(spec) for spec in job.spec.datasets}
 
     def __call__(self, parts: pa.Table) -> pa.Table:
-        """Segment one part, a table of one row, into a table of one row."""
+        """Segment one part, a table of one row, into a table of one row; of none once stopped."""
+        if self.stop and self.stop.is_up():
+            return SegmentedPart.none()
         encoded = EncodedPart.from_table(parts)
         seconds = StageSeconds(read_s=encoded.read_s)
         rows = self.segment(encoded, seconds)
@@ -126,7 +133,8 @@ class Segmenter:
             if row.status != "ok":
                 failed[row.status] = failed.get(row.status, 0) + 1
         file = part_file(rows, encoded.part, self.job.fingerprint)
-        return SegmentedPart(Receipt(encoded.part, failed, seconds), file).to_table()
+        receipt = Receipt(encoded.part, failed, seconds, encoded.retries, encoded.replaces)
+        return SegmentedPart(receipt, file).to_table()
 
     def segment(self, encoded: EncodedPart, seconds: StageSeconds) -> list[MaskRow]:
         """Return a row for each image of a part, in order; add to `seconds` what it took."""
@@ -214,7 +222,9 @@ class Segmenter:
         self, read: Callable[[_Sample], T], samples: Sequence[_Sample], dataset: _Dataset
     ) -> list[T | DecodeError]:
         limit_s = dataset.decode.timeout_s
-        return decode_each(read, samples, threads=self.threads, timeout_s=limit_s)
+        return decode_each(
+            read, samples, threads=self.threads, timeout_s=limit_s, watched=True
+        )
 
     def _predict(self, samples: Sequence[_Sample]) -> list[tuple[_Sample, Prediction]]:
         """Predict; if the images fail together, one by one, so that only the guilty ones fail."""

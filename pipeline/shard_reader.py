@@ -52,7 +52,8 @@ class ShardReader:
         parts = self._parts(dataset, item, current)
         if current != shard:
             parts = self._mended(item, parts)
-        # `filter` keeps no part while it is on its way: each is tens of megabytes.
+        # `filter` and `map` keep no part while it is on its way: each is tens of megabytes.
+        parts = map(partial(_with_replaces, item), parts)
         yield from filter(partial(self._lacks, item), parts)
 
     def _mended(self, item: WorkItem, parts: Iterable[EncodedPart]) -> Iterator[EncodedPart]:
@@ -67,6 +68,8 @@ class ShardReader:
         """Say whether a part is to be made; one that is cut always, for it may hold more now."""
         if part.part.number in item.done:
             return False
+        if part.replaces:
+            return True
         return part.part.ending == "cut" or not self.storage.exists(self.output.part_uri(part.part))
 
     def _current(self, item: WorkItem, shard: ShardFile) -> ShardFile:
@@ -177,6 +180,10 @@ def _flag_duplicates(images: list[EncodedImage], seen: set[int]) -> None:
             if other.key == image.key and "duplicate_key" not in other.flags:
                 other.flags.append("duplicate_key")
     seen.add(hash(image.key))
+
+
+def _with_replaces(item: WorkItem, part: EncodedPart) -> EncodedPart:
+    return replace(part, replaces=part.part.number in item.redo and part.part.ending != "cut")
 
 
 def _flagged(part: EncodedPart, flag: str) -> EncodedPart:

@@ -5,29 +5,35 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
-import fsspec
-import pyarrow as pa
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import ShardBrokenError, StorageError
 from pipeline.listing import StoredObject, list_names, list_pages, stored_object
+from pipeline.retrying import RETRIES, Attempt, ShortReadError
+from pipeline.storage_errors import explained, says_exists
 from pipeline.uris import protocol_of, shown
+
+T = TypeVar("T")
 
 __all__ = ["Storage", "StorageOptions", "StoredObject"]
 
-# What readers of an open file raise about its content: that is not the storage's.
-_OF_THE_READER: Final = (ShardBrokenError, pa.ArrowException)
 StorageOptions = Mapping[str, Mapping[str, Any]]
 
 _STALE_TEMPORARY_S: Final = 24 * 3600
-# One request per object: s3fs would otherwise ask for the size before each read.
-_DEFAULT_OPTIONS: Final[StorageOptions] = {"s3": {"max_concurrency": 1}}
+_DEFAULT_OPTIONS: Final[StorageOptions] = {
+    "s3": {
+        # One request per object: s3fs would otherwise ask for the size before each read.
+        "max_concurrency": 1,
+        # Ours are the only retries, so that they are counted and bounded as a whole.
+        "config_kwargs": {"retries": {"max_attempts": 0}},
+    }
+}
 # Faster than "readahead" by a fifth where the reader has work to do, for a block more of memory.
 _IN_ORDER: Final = {"cache_type": "background", "cache_options": {"maxblocks": 2}}
 
@@ -35,15 +41,22 @@ _IN_ORDER: Final = {"cache_type": "background", "cache_options": {"maxblocks": 2
 class Storage:
     """Access to every URI that a job names, on the driver and, pickled, on the workers.
 
+    Faults that pass are tried again, see `pipeline.retrying`; a StorageError is what is left.
+
     Args:
         options: Options by protocol, as fsspec takes them: `{"s3": {"endpoint_url": …}}`.
+        answered: Protocols whose storages have answered before.
     """
 
-    def __init__(self, options: StorageOptions | None = None) -> None:
+    def __init__(
+        self, options: StorageOptions | None = None, answered: Collection[str] = ()
+    ) -> None:
         self.options = {name: dict(values) for name, values in (options or {}).items()}
+        self._answered = set(answered)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Storage, (self.options,)  # file systems hold event loops: each process makes its own
+        # File systems hold event loops: each process makes its own.
+        return Storage, (self.options, sorted(self._answered))
 
     def read(self, uri: str) -> bytes:
         """Return an object's bytes.
@@ -51,9 +64,7 @@ class Storage:
         Raises:
             StorageError: It is not there, or may not or cannot be read.
         """
-        with _explained(uri):
-            fs, path = self._locate(uri)
-            return bytes(fs.cat_file(path))
+        return self._do(uri, lambda fs, path: bytes(fs.cat_file(path)))
 
     @contextlib.contextmanager
     def open(self, uri: str, *, block_bytes: int | None = None) -> Iterator[IO[bytes]]:
@@ -65,11 +76,14 @@ class Storage:
                 fetched while one is read, and no more are kept. The default suits reading here
                 and there; local files are read as they are.
         """
-        with _explained(uri):
-            fs, path = self._locate(uri)
+        with explained(uri):
+            fs, _ = self._locate(uri)
             plain = block_bytes is None or isinstance(fs, LocalFileSystem)
             options = {} if plain else {"block_size": block_bytes, **_IN_ORDER}
-            with fs.open(path, "rb", **options) as file:
+            with self._do(uri, lambda fs, path: fs.open(path, "rb", **options)) as file:
+                cache = getattr(file, "cache", None)  # what fetches; a local file has none
+                if cache is not None:
+                    cache.fetcher = partial(self._fetch, uri, cache.fetcher, cache.size)
                 yield file
 
     def stat(self, uri: str) -> StoredObject:
@@ -79,16 +93,10 @@ class Storage:
             FileNotFoundError: There is no such object; a folder is none.
             StorageError: It may not or cannot be looked at.
         """
-        try:
-            fs, path = self._locate(uri)
-            info = fs.info(path)
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            raise _explain(uri, error) from error
-        if info["type"] == "directory":
-            raise FileNotFoundError(f"{shown(uri)} is a folder")
-        return stored_object(fs, info)
+        info = self._do(uri, _info)
+        if info is None or info["type"] == "directory":
+            raise FileNotFoundError(f"{shown(uri)} is {'a folder' if info else 'not there'}")
+        return stored_object(self._locate(uri)[0], info)
 
     def exists(self, uri: str) -> bool:
         """Say whether an object is there."""
@@ -108,8 +116,8 @@ class Storage:
         Raises:
             StorageError: The bucket or folder is not there, or may not or cannot be listed.
         """
-        with _explained(pattern):
-            yield from list_pages(*self._locate(pattern))
+        with explained(pattern):
+            yield from list_pages(*self._locate(pattern), self._attempt(pattern))
 
     def find(self, pattern: str) -> list[StoredObject]:
         """Return all that `pages` lists, at once and in byte order of the URIs.
@@ -126,8 +134,8 @@ class Storage:
         Raises:
             StorageError: It may not or cannot be listed.
         """
-        with _explained(folder):
-            return sorted(list_names(*self._locate(folder)))
+        with explained(folder):
+            return sorted(list_names(*self._locate(folder), self._attempt(folder)))
 
     def write(self, uri: str, data: bytes) -> None:
         """Put an object in place, whole or not at all, replacing one that is there.
@@ -135,13 +143,15 @@ class Storage:
         Raises:
             StorageError: It may not or cannot be written.
         """
-        with _explained(uri):
-            fs, path = self._locate(uri)
+
+        def put(fs: AbstractFileSystem, path: str) -> None:
             if isinstance(fs, LocalFileSystem):
                 with _temporary_file(Path(path), data) as temporary:
                     temporary.replace(path)
             else:
                 fs.pipe_file(path, data)
+
+        self._do(uri, put)
 
     @contextlib.contextmanager
     def write_file(self, uri: str) -> Iterator[IO[bytes]]:
@@ -160,11 +170,10 @@ class Storage:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
-                with _explained(uri):
-                    if local:
-                        name.replace(path)
-                    else:
-                        fs.put_file(str(name), path)  # its pieces become an object at the end
+                if local:
+                    name.replace(path)
+                else:  # its pieces become an object at the end
+                    self._do(uri, lambda fs, path: fs.put_file(str(name), path))
             finally:
                 name.unlink(missing_ok=True)
 
@@ -177,8 +186,8 @@ class Storage:
         Raises:
             StorageError: It may not or cannot be written.
         """
-        with _explained(uri):
-            fs, path = self._locate(uri)
+
+        def put(fs: AbstractFileSystem, path: str) -> bool:
             try:
                 if isinstance(fs, LocalFileSystem):
                     with _temporary_file(Path(path), data) as temporary:
@@ -186,10 +195,12 @@ class Storage:
                 else:
                     fs.pipe_file(path, data, mode="create")
             except Exception as error:
-                if not _says_exists(error):
+                if not says_exists(error):
                     raise
                 return False
             return True
+
+        return self._do(uri, put)
 
     def remove(self, uri: str) -> None:
         """Delete an object; it may be gone already.
@@ -197,9 +208,12 @@ class Storage:
         Raises:
             StorageError: It may not or cannot be deleted.
         """
-        with _explained(uri), contextlib.suppress(FileNotFoundError):
-            fs, path = self._locate(uri)
-            fs.rm_file(path)
+
+        def take_away(fs: AbstractFileSystem, path: str) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                fs.rm_file(path)
+
+        self._do(uri, take_away)
 
     def sweep_temporaries(self, folder: str) -> None:
         """Remove what writers killed in mid-write left in a local folder more than a day ago."""
@@ -210,20 +224,70 @@ class Storage:
                     if time.time() - temporary.stat().st_mtime > _STALE_TEMPORARY_S:
                         temporary.unlink()
 
-    def _locate(self, uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    def _do(self, uri: str, operation: Callable[[AbstractFileSystem, str], T]) -> T:
+        """Do something at a URI, again if need be; operations may be done twice."""
+        with explained(uri):
+            fs, path = self._locate(uri)
+            return self._attempt(uri)(lambda: operation(fs, path))
+
+    def _attempt(self, uri: str) -> Attempt:
+        """Return what makes requests to a URI's storage, each again if need be."""
+        protocol = protocol_of(uri)
+
+        def attempt(request: Callable[[], T]) -> T:
+            result = RETRIES.run(request, protocol, answered=protocol in self._answered)
+            self._answered.add(protocol)
+            return result
+
+        return attempt
+
+    def _fetch(
+        self, uri: str, fetch: Callable[[int, int], bytes], size: int, start: int, end: int
+    ) -> bytes:
+        """Read some bytes of an open object; fewer than asked for are a fault that passes."""
+
+        def whole(_fs: AbstractFileSystem, _path: str) -> bytes:
+            data = fetch(start, end)
+            asked = max(0, min(end, size) - start)
+            if len(data) < asked:
+                raise ShortReadError(f"gave {len(data)} bytes where {asked} were asked for")
+            return data
+
+        return self._do(uri, whole)
+
+    def _locate(self, uri: str) -> tuple[AbstractFileSystem, str]:
         protocol = protocol_of(uri)
         if protocol not in self._filesystems:
-            options = {**_DEFAULT_OPTIONS.get(protocol, {}), **self.options.get(protocol, {})}
+            options = _merged(_DEFAULT_OPTIONS.get(protocol, {}), self.options.get(protocol, {}))
             # Own instances without listing caches: what a listing shows must be there now.
-            self._filesystems[protocol], _ = url_to_fs(
-                uri, use_listings_cache=False, skip_instance_cache=True, **options
-            )
+            fs, _ = url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True, **options)
+            if protocol == "s3":
+                fs.retries = 1  # s3fs would try five times, uncounted
+            self._filesystems[protocol] = fs
         fs = self._filesystems[protocol]
         return fs, str(fs._strip_protocol(uri))  # noqa: SLF001 - fsspec has no public name for it
 
     @cached_property
-    def _filesystems(self) -> dict[str, fsspec.AbstractFileSystem]:
+    def _filesystems(self) -> dict[str, AbstractFileSystem]:
         return {}
+
+
+def _info(fs: AbstractFileSystem, path: str) -> Mapping[str, Any] | None:
+    try:
+        info: Mapping[str, Any] = fs.info(path)
+    except FileNotFoundError:
+        return None
+    return info
+
+
+def _merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of which those given win, one level down as well."""
+    return {
+        name: {**defaults[name], **given[name]}
+        if isinstance(defaults.get(name), dict) and isinstance(given.get(name), dict)
+        else given.get(name, defaults.get(name))
+        for name in {**defaults, **given}
+    }
 
 
 @contextlib.contextmanager
@@ -243,51 +307,3 @@ def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
 
 def _temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-
-
-@contextlib.contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Turn what a file system raises into a StorageError that says what to do."""
-    try:
-        yield
-    except (StorageError, *_OF_THE_READER):
-        raise
-    except Exception as error:
-        raise _explain(uri, error) from error
-
-
-def _explain(uri: str, error: Exception) -> StorageError:
-    text = f"{type(error).__name__}: {error}"
-    where = f"the storage_options of {protocol_of(uri)!r}"
-    if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text:
-        bucket = protocol_of(uri) != "file"
-        reason = "no such bucket or object" if bucket else "no such file or folder"
-        return StorageError(shown(uri), f"{reason}; check the name" + (f" and {where}" * bucket))
-    if isinstance(error, PermissionError) or _mentions(text, ("403", "AccessDenied", "Forbidden")):
-        return StorageError(
-            shown(uri),
-            f"access denied ({error}); check the credentials in the environment and what they "
-            "may do here",
-        )
-    if _mentions(text, ("NoCredentials", "Unable to locate credentials")):
-        return StorageError(
-            shown(uri),
-            "no credentials found; set them in the environment (AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or an instance role)",
-        )
-    if _mentions(text, ("EndpointConnectionError", "ConnectionRefused", "Cannot connect to host")):
-        return StorageError(shown(uri), f"cannot be reached ({error}); check {where}")
-    if isinstance(error, TypeError | ValueError):  # an option that the file system does not know
-        return StorageError(shown(uri), f"{text}; check {where}")
-    return StorageError(shown(uri), text)
-
-
-def _says_exists(error: Exception) -> bool:
-    """Say whether a create-if-absent failed because another writer was first."""
-    return isinstance(error, FileExistsError) or _mentions(
-        f"{type(error).__name__}: {error}", ("PreconditionFailed", "412", "pre-condition")
-    )
-
-
-def _mentions(text: str, words: Sequence[str]) -> bool:
-    return any(word.lower() in text.lower() for word in words)

@@ -17,11 +17,13 @@ class RunTimings:
         images: Images that this run committed, by dataset.
         wall_s: Seconds from the start of Ray to the last commit.
         stage_s: Seconds of each stage, added up over workers.
+        storage_retries: How often an operation on a storage was tried again after a fault.
     """
 
     images: Mapping[str, int] = field(default_factory=dict)
     wall_s: float = 0.0
     stage_s: StageSeconds = field(default_factory=StageSeconds)
+    storage_retries: int = 0
 
     @property
     def images_per_s(self) -> float:
@@ -34,8 +36,10 @@ def time_run(receipts: Iterable[Receipt], observer: Observer) -> RunTimings:
     start = time.perf_counter()
     images: Counter[str] = Counter()
     stage_s = StageSeconds()
+    retries = 0
     for receipt in receipts:
         images[receipt.part.dataset] += receipt.part.images
         stage_s += receipt.seconds
+        retries += receipt.retries
         observer.committed(receipt)
-    return RunTimings(dict(images), time.perf_counter() - start, stage_s)
+    return RunTimings(dict(images), time.perf_counter() - start, stage_s, retries)

@@ -21,6 +21,7 @@ class WorkItem:
         file: What to read where the plan does not.
         done: Numbers of the parts that are committed.
         cut: Number of the part at which an earlier run found the shard to break off.
+        redo: Numbers of parts that are committed and to be made again.
     """
 
     dataset: str
@@ -29,11 +30,20 @@ class WorkItem:
     file: ShardFile | None
     done: frozenset[int]
     cut: int | None
+    redo: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, shard: PlannedShard, done: Iterable[int], cut: int | None) -> "WorkItem":
+    def of(
+        cls,
+        shard: PlannedShard,
+        done: Iterable[int],
+        cut: int | None,
+        redo: frozenset[int] = frozenset(),
+    ) -> "WorkItem":
         """Return what is left of a planned shard."""
-        return cls(shard.dataset, shard.name, shard.row_group, shard.file, frozenset(done), cut)
+        return cls(
+            shard.dataset, shard.name, shard.row_group, shard.file, frozenset(done), cut, redo
+        )
 
 
 def pack_items(items: Sequence[WorkItem], rows: int) -> list[dict[str, str]]:
@@ -55,9 +65,10 @@ def unpack_items(table: pa.Table) -> list[WorkItem]:
 
 
 def _content(item: WorkItem) -> dict[str, Any]:
-    return {**asdict(item), "done": sorted(item.done)}
+    return {**asdict(item), "done": sorted(item.done), "redo": sorted(item.redo)}
 
 
 def _item(content: dict[str, Any]) -> WorkItem:
     file = content["file"] and ShardFile(**content["file"])
-    return WorkItem(**{**content, "file": file, "done": frozenset(content["done"])})
+    numbers = {name: frozenset(content[name]) for name in ("done", "redo")}
+    return WorkItem(**{**content, "file": file, **numbers})

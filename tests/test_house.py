@@ -67,7 +67,15 @@ def test_public_names_are_the_documented_ones():
         "save_checkpoint",
         "scores",
     ]
-    assert pipeline.__all__ == ["JobSpec", "PipelineError", "RunReport", "plan", "run"]
+    assert pipeline.__all__ == [
+        "JobSpec",
+        "PipelineError",
+        "RunReport",
+        "VerifyReport",
+        "plan",
+        "run",
+        "verify",
+    ]
 
 
 @pytest.mark.parametrize("module", [refinenet_core, pipeline])

@@ -456,7 +456,7 @@ def test_an_image_that_takes_too_long_is_given_up_and_the_others_go_on():
 
     late = [position for position, r in enumerate(results) if isinstance(r, DecodeError)]
     assert late == [1, 2]
-    assert {results[position].status for position in late} == {"undecodable"}
+    assert {results[position].status for position in late} == {"crashed"}
     assert results[1].reason == "took longer than 0.4 s to decode"
     assert all((results[p].pixels == NOISE).all() for p in range(len(items)) if p not in late)
     assert left_behind

@@ -1,0 +1,171 @@
+"""Parts that killed or failed their actors: segmented in child processes, the guilty images found.
+
+A part comes here if a run's first pass, with its retries, did not get it committed. It is tried
+once more whole, in a child. If the child dies, each image is decoded in a child with limits on
+memory and time, and then, if that was not it, predicted in one; an image that kills its child is a
+row `crashed`, and the others are segmented together, as if it had never been decodable.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from pipeline.child_process import ChildDiedError, ChildProcess
+from pipeline.dataset_spec import DatasetSpec
+from pipeline.decoding import allow_pixels, decode_image
+from pipeline.decoding_threads import decode_each
+from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.job import Job
+from pipeline.receipt import SegmentedPart
+from pipeline.stopping import StopFlag
+from pipeline.storage import Storage
+from pipeline.targets import TargetReader
+
+_BYTES_PER_PIXEL = 24  # at the worst moment of decoding 16-bit samples
+_MEMORY_BYTES = 1 << 30  # of decoding, beside the pixels
+_GRACE_S = 10.0  # beyond the time that decoding may take
+
+
+class IsolatingSegmenter:
+    """Segment parts as `Segmenter` does, in child processes that may die of an image.
+
+    Args:
+        job: What to do, and how.
+        storage: Access to the checkpoint.
+        threads: Threads of the network on a CPU, and of decoding and encoding.
+        stop: Tells when to take no more parts.
+    """
+
+    def __init__(self, job: Job, storage: Storage, *, threads: int, stop: StopFlag) -> None:
+        self.stop = stop
+        self.datasets = {dataset.name: dataset for dataset in job.spec.datasets}
+        most_pixels = max(dataset.decode.max_pixels for dataset in job.spec.datasets)
+        self.decoding = ChildProcess(
+            partial(_prepare_decoding, most_pixels),
+            memory_bytes=_MEMORY_BYTES + _BYTES_PER_PIXEL * most_pixels,
+        )
+        self.segmenting = ChildProcess(partial(_prepare_segmenting, job, storage, threads))
+
+    def __call__(self, parts: pa.Table) -> pa.Table:
+        """Segment one part, a table of one row, into a table of one row.
+
+        Raises:
+            ChildDiedError: The part kills its process although no image alone does.
+        """
+        if self.stop.is_up():
+            return SegmentedPart.none()
+        with self:
+            part = EncodedPart.from_table(parts)
+            segmented = self._try(part)
+            if segmented is None:
+                decodable = self._marked(part, self._decode_alone)
+                segmented = None if decodable == part else self._try(decodable)
+                if segmented is None:
+                    harmless = self._marked(decodable, self._segment_alone)
+                    segmented = self.segmenting.call(harmless.to_table())
+        return segmented
+
+    def _try(self, part: EncodedPart) -> pa.Table | None:
+        """Segment a part whole; None if it cannot be."""
+        try:
+            return self.segmenting.call(part.to_table())
+        except Exception:  # noqa: BLE001 - whose fault it is shows image by image
+            return None
+
+    def _marked(
+        self, part: EncodedPart, mark: Callable[[EncodedPart, EncodedImage], EncodedImage]
+    ) -> EncodedPart:
+        return replace(part, images=[mark(part, image) for image in part.images])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the children: they hold memory, and the next part may come much later."""
+        self.decoding.close()
+        self.segmenting.close()
+
+    def _decode_alone(self, encoded: EncodedPart, image: EncodedImage) -> EncodedImage:
+        """Return an image, marked as crashed if decoding it kills a child."""
+        if image.image is None:
+            return image
+        dataset = self.datasets[encoded.part.dataset]
+        try:
+            self.decoding.call(
+                _Probe(dataset, image), limit_s=2 * dataset.decode.timeout_s + _GRACE_S
+            )
+        except ChildDiedError as death:
+            return _crashed(image, f"decoding it: the process {death.reason}")
+        except MemoryError:
+            return _crashed(image, "decoding it took more memory than an image may take")
+        return image
+
+    def _segment_alone(self, encoded: EncodedPart, image: EncodedImage) -> EncodedImage:
+        """Return an image, marked if segmenting it alone kills a child or fails."""
+        if image.image is None:
+            return image
+        alone = replace(encoded, images=[image], part=replace(encoded.part, images=1))
+        try:
+            self.segmenting.call(alone.to_table())
+        except ChildDiedError as death:
+            return _crashed(image, f"predicting it: the process {death.reason}")
+        except MemoryError:
+            return _crashed(image, "predicting it took more memory than there is")
+        except Exception as error:  # noqa: BLE001 - it becomes the row of this image
+            return _failed(image, "model_error", f"{type(error).__name__}: {error}")
+        return image
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """An image to be decoded only to see whether the process survives it."""
+
+    dataset: DatasetSpec
+    image: EncodedImage
+
+
+def _prepare_decoding(most_pixels: int) -> Callable[[_Probe], None]:
+    allow_pixels(most_pixels)
+    return _decode
+
+
+def _decode(probe: _Probe) -> None:
+    """Decode an image and its target; what is merely wrong with them shows later."""
+    decode_each(
+        _decode_with_target, [probe], threads=1, timeout_s=2 * probe.dataset.decode.timeout_s
+    )
+
+
+def _decode_with_target(probe: _Probe) -> None:
+    dataset, encoded = probe.dataset, probe.image
+    image = decode_image(encoded.image or b"", dataset.decode)
+    if encoded.target is not None:
+        TargetReader(dataset.label_set(), dataset.labels).read(
+            encoded.target,
+            (image.pixels.shape[0], image.pixels.shape[1]),
+            image.orientation,
+            exif_applied="exif_applied" in image.flags,
+        )
+
+
+def _prepare_segmenting(job: Job, storage: Storage, threads: int) -> Callable[[pa.Table], pa.Table]:
+    from pipeline.segmenter import Segmenter  # noqa: PLC0415 - imports PyTorch, in the child alone
+
+    return Segmenter(job, storage, threads=threads)
+
+
+def _crashed(image: EncodedImage, reason: str) -> EncodedImage:
+    return _failed(image, "crashed", reason)
+
+
+def _failed(image: EncodedImage, status: str, reason: str) -> EncodedImage:
+    return replace(image, status=status, error=reason, image=None, target=None)

@@ -1,0 +1,87 @@
+"""Stopping a run: no more parts are taken, those in flight are committed."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class StopFlag:
+    """A flag that the driver raises and that workers on any node see.
+
+    It is an actor of Ray's, without a CPU of its own.
+    """
+
+    def __init__(self) -> None:
+        import ray  # noqa: PLC0415 - the driver has started it by now
+
+        flag: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Flag)
+        self._actor = flag.remote()
+
+    def raise_(self) -> None:
+        """Ask all workers to take no more parts."""
+        self._actor.raise_.remote()
+
+    def is_up(self) -> bool:
+        """Say whether the run is to stop."""
+        import ray  # noqa: PLC0415
+
+        return bool(ray.get(self._actor.is_up.remote()))
+
+
+class _Flag:
+    def __init__(self) -> None:
+        self._up = False
+
+    def raise_(self) -> None:
+        self._up = True
+
+    def is_up(self) -> bool:
+        return self._up
+
+
+class Interruption:
+    """Takes SIGINT and SIGTERM as a wish to stop soon, and a second one as a wish to stop now.
+
+    Only within the block, and only in the main thread, to which signals come.
+
+    Args:
+        stop: Called once, in a thread of its own, when the first signal comes.
+        limit_s: Seconds after which the second signal is taken to have come.
+
+    Attributes:
+        requested: Whether a signal has come.
+    """
+
+    def __init__(self, stop: Callable[[], None], *, limit_s: float) -> None:
+        self._stop = stop
+        self._limit = threading.Timer(limit_s, os.kill, (os.getpid(), signal.SIGINT))
+        self._limit.daemon = True
+        self._previous: dict[signal.Signals, Any] = {}
+        self.requested = False
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._limit.cancel()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._limit.start()
+        # Not here: this runs between any two steps of the main thread, calls to Ray among them.
+        threading.Thread(target=self._stop, daemon=True, name="stop").start()

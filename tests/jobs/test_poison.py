@@ -1,0 +1,82 @@
+"""Images that kill the process that decodes or predicts them become rows, and cost no other row."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image, PngImagePlugin
+
+import command
+from tiny_job import TinyJob
+
+pytestmark = pytest.mark.ray
+
+POISONED_DECODER = Path(__file__).parents[1] / "poisoned_decoder"
+POISONS = {3: "segfault", 6: "memory", 8: "hang"}
+# Of a part in the first pass, then whole in a child, then the image alone in one.
+MOST_ATTEMPTS = 3 + 1 + 1
+ROOM_BYTES = 4 << 30  # for the memory eater, before Ray's memory monitor kills it
+
+
+@pytest.fixture
+def poisoned(tmp_path, checkpoint):
+    """A job of 20 images, three of which are poison, and the environment that makes them so."""
+    job = TinyJob.make(tmp_path / "job", checkpoint, images=20)
+    for number, poison in POISONS.items():
+        path = job.root / "images" / f"picture-{number:02d}.png"
+        text = PngImagePlugin.PngInfo()
+        text.add_text("poison", poison)
+        Image.open(path).save(path, pnginfo=text)
+    job.dataset["decode"] = {"timeout_s": 0.5, "max_pixels": 10_000_000}
+    job.spec["tolerance"] = {"failed_images": 3}
+    memory = psutil.virtual_memory()
+    used = memory.total - memory.available
+    environment = {
+        "PYTHONPATH": f"{POISONED_DECODER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "POISON_LOG": str(tmp_path / "attempts"),
+        "RAY_memory_usage_threshold": f"{(used + ROOM_BYTES) / memory.total:.3f}",
+    }
+    return job, environment
+
+
+def test_images_that_kill_their_decoder_are_crashed_rows_and_the_rest_is_done(poisoned, tmp_path):
+    job, environment = poisoned
+    spec = job.write_spec()
+
+    finished = command.run("run", spec, environment=environment)
+
+    assert finished.returncode == 0, finished.stderr
+    rows = {row["index"]: row for row in job.rows()}
+    assert sorted(rows) == list(range(20))
+    crashed = {index: row["error"] for index, row in rows.items() if row["status"] == "crashed"}
+    assert crashed == {
+        3: "decoding it: the process was killed by SIGSEGV",
+        6: "decoding it took more memory than an image may take",
+        8: "decoding it: the process took longer than 11 s",
+    }
+    assert Counter(row["status"] for row in rows.values()) == {"ok": 17, "crashed": 3}
+    assert all(rows[index]["mask"] is None for index in crashed)
+    attempts = Counter((tmp_path / "attempts").read_text().split())
+    assert set(attempts) == set(POISONS.values())
+    assert max(attempts.values()) <= MOST_ATTEMPTS
+    assert "Traceback" not in finished.stderr
+
+
+def test_the_others_have_the_masks_that_they_have_without_the_poison(poisoned, tmp_path):
+    job, environment = poisoned
+    for number in (6, 8):  # one poison is enough here
+        path = job.root / "images" / f"picture-{number:02d}.png"
+        Image.open(path).save(path)
+    finished = command.run("run", job.write_spec(), environment=environment)
+    disturbed = {row["index"]: row["mask"] for row in job.rows()}
+    # The same images without the one that is poison: batches are formed of what can be decoded.
+    path = job.root / "images" / "picture-03.png"
+    path.write_bytes(b"no image")
+    job.spec["output"] = str(tmp_path / "undisturbed")
+
+    undisturbed = command.run("run", job.write_spec(), environment=dict(os.environ))
+
+    assert finished.returncode == undisturbed.returncode == 0
+    assert {row["index"]: row["mask"] for row in job.rows()} == disturbed
