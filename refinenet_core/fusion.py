@@ -2,13 +2,19 @@
 
 The plain way enlarges each scale's probabilities to the image's size, which for C classes takes
 4 · C · H · W bytes a scale. Here they are enlarged for a few rows at a time, added, and the best
-class of each pixel is taken while they are still in the cache.
+class of each pixel is taken while they are still in the cache; on a GPU a kernel does it per pixel.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from subprocess import CalledProcessError
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,12 +30,13 @@ class Fused:
     Attributes:
         labels: Class ids, shape (H, W), uint8.
         confidence: Mean probability of that class, shape (H, W), float32; None if not asked for.
-        mean_confidence: Its mean over all pixels.
+        mean_confidence: Its mean over all pixels, shape (), float64: a number would have to wait
+            for the device.
     """
 
     labels: Tensor
     confidence: Tensor | None
-    mean_confidence: float
+    mean_confidence: Tensor
 
 
 class ProbabilityMap(Protocol):
@@ -74,6 +81,28 @@ def fuse(maps: Sequence[ProbabilityMap], size: tuple[int, int], *, keep_confiden
         size: Height and width of the image.
         keep_confidence: Whether to return the confidence of each pixel.
     """
+    whole = [each.map_CHW[None] for each in maps if isinstance(each, WholeMap)]
+    if len(whole) == len(maps) and (kernel := _kernel(maps[0].device)):
+        return kernel(whole, size, keep_confidence=keep_confidence)[0]
+    return fuse_in_bands(maps, size, keep_confidence=keep_confidence)
+
+
+def fuse_batch(
+    maps: Sequence[Tensor], size: tuple[int, int], *, keep_confidence: bool
+) -> list[Fused]:
+    """Do what `fuse` does for images of equal size, from maps of shape (B, C, h, w), float32."""
+    if kernel := _kernel(maps[0].device):
+        return kernel(maps, size, keep_confidence=keep_confidence)
+    return [
+        fuse_in_bands(list(map(WholeMap, of_image)), size, keep_confidence=keep_confidence)
+        for of_image in zip(*maps, strict=True)
+    ]
+
+
+def fuse_in_bands(
+    maps: Sequence[ProbabilityMap], size: tuple[int, int], *, keep_confidence: bool
+) -> Fused:
+    """Do what `fuse` does, some rows at a time, on any device."""
     height, width = size
     device = maps[0].device
     labels_HW = torch.empty(size, dtype=torch.uint8, device=device)
@@ -87,8 +116,24 @@ def fuse(maps: Sequence[ProbabilityMap], size: tuple[int, int], *, keep_confiden
         if keep_confidence:
             confidence_HW[top:bottom] = best
         total += best.sum(dtype=torch.float64)
-    mean = float(total) / (height * width)
+    mean = total / (height * width)
     return Fused(labels_HW, confidence_HW if keep_confidence else None, mean)
+
+
+@cache
+def _kernel(device: torch.device) -> Callable[..., list[Fused]] | None:
+    """Return the averaging in Triton, or None where it is not there or cannot be compiled."""
+    if device.type != "cuda" or find_spec("triton") is None:
+        return None
+    kernel: Callable[..., list[Fused]] = import_module("refinenet_core.fusion_kernel").fuse_batch
+    try:
+        kernel([torch.ones(1, 1, 1, 1, device=device)], (1, 1), keep_confidence=False)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, OSError, CalledProcessError) as error:  # no C compiler, for one
+        warnings.warn(f"averaging without its GPU kernel, more slowly: {error}", stacklevel=2)
+        return None
+    return kernel
 
 
 def average_rows(
@@ -127,14 +172,16 @@ def _band(
 ) -> tuple[Tensor, Tensor]:
     """Return the rows of a map that rows of the image need, at its width, and how they mix."""
     height, width = size
-    places = torch.arange(top, bottom, dtype=torch.float32)
-    # Source: pixel centres, as `align_corners=False` has them; clamped at the upper border.
-    source = ((places + 0.5) * (stored.height / height) - 0.5).clamp_(min=0)
+    # Which rows: computed on the host, with the arithmetic of the device, which is not waited for.
+    ratio = stored.height / height
+    first = int(_source(np.float32(top), ratio))
+    last = min(int(_source(np.float32(bottom - 1), ratio)) + 2, stored.height)
+    places = torch.arange(top, bottom, dtype=torch.float32, device=stored.device)
+    source = ((places + 0.5) * ratio - 0.5).clamp_(min=0)
     above = source.floor()
-    first, last = int(above[0]), min(int(above[-1]) + 2, stored.height)
     upper = above.to(torch.int64) - first
     lower = (upper + 1).clamp_(max=last - first - 1)
-    weights_Rr = torch.zeros(bottom - top, last - first)
+    weights_Rr = torch.zeros(bottom - top, last - first, device=stored.device)
     weights_Rr.scatter_add_(1, upper[:, None], 1 - (source - above)[:, None])
     weights_Rr.scatter_add_(1, lower[:, None], (source - above)[:, None])
     rows_Crw = stored.rows(first, last)
@@ -142,4 +189,10 @@ def _band(
     rows_CrW = functional.interpolate(
         rows_Crw[None], size=(last - first, width), mode="bilinear", align_corners=False
     )[0]
-    return weights_Rr.to(stored.device), rows_CrW
+    return weights_Rr, rows_CrW
+
+
+def _source(place: np.float32, ratio: float) -> np.float32:
+    """Return where a pixel's centre lies in a map, as `align_corners=False` has it."""
+    half = np.float32(0.5)
+    return max((place + half) * np.float32(ratio) - half, np.float32(0))

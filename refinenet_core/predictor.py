@@ -5,16 +5,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from refinenet_core.captured import CapturedShapes, GraphCapture
 from refinenet_core.folding import folded_copy
-from refinenet_core.fusion import ProbabilityMap, WholeMap, average_rows, fuse
-from refinenet_core.preprocessing import IMAGENET, Image, check_image, normalise, resize
+from refinenet_core.fusion import Fused, ProbabilityMap, WholeMap, average_rows, fuse, fuse_batch
+from refinenet_core.models import RefineNet
+from refinenet_core.preprocessing import IMAGENET, Image, centre, check_image, resize, upload
 from refinenet_core.protocols import PROTOCOLS, Box, ProtocolName, View, Views, plan_views
 from refinenet_core.tiling import SMALLEST_TILE_PIXELS, TiledMap
 
@@ -50,6 +52,62 @@ class Prediction:
     region: Box
     probabilities: npt.NDArray[np.uint8] | None = None
     shrunk: bool = False
+
+
+@dataclass(frozen=True)
+class _Averaged:
+    """What is known of one image's region: labels and confidence, and a `_quarter` on request."""
+
+    fused: Fused
+    probabilities: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A prediction whose results may still be on their way from the device.
+
+    Attributes:
+        averaged: The results, on the host.
+        arrived: When they are there; None if they are.
+        size: Height and width of the image.
+        region: Where the results lie in it.
+        shrunk: As in `Prediction`.
+    """
+
+    averaged: _Averaged
+    arrived: torch.cuda.Event | None
+    size: tuple[int, int]
+    region: Box
+    shrunk: bool = False
+
+    def finished(self) -> Prediction:
+        """Wait for the results."""
+        fused = self.averaged.fused
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return Prediction(
+            self._placed(self._array(fused.labels), OUTSIDE_REGION),
+            None if fused.confidence is None else self._placed(self._array(fused.confidence), 0.0),
+            fused.mean_confidence.item(),
+            self.region,
+            None
+            if self.averaged.probabilities is None
+            else self._array(self.averaged.probabilities),
+            self.shrunk,
+        )
+
+    def _array(self, values: Tensor) -> npt.NDArray[Any]:
+        """Return values as an array of its own: memory that a GPU writes to is scarce."""
+        array = values.numpy()
+        return array if self.arrived is None else array.copy()
+
+    def _placed(self, values: npt.NDArray[N], outside: float) -> npt.NDArray[N]:
+        """Return an array of the image's size with values in its region."""
+        if self.region.size == self.size:
+            return values
+        placed = np.full(self.size, outside, values.dtype)
+        placed[self.region.slices] = values
+        return placed
 
 
 class MultiScalePredictor:
@@ -132,6 +190,10 @@ class MultiScalePredictor:
         self.network = (
             folded_copy(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
         )
+        # Of other networks only their author knows whether they launch the same each time.
+        self._captured: CapturedShapes[list[_Averaged]] | None = None
+        if self.device.type == "cuda" and isinstance(self.network, RefineNet):
+            self._captured = CapturedShapes(GraphCapture(self.device))
 
     def predict(self, images: Sequence[Image]) -> list[Prediction]:
         """Predict label maps; images of equal size share a batch, in the order given.
@@ -150,14 +212,18 @@ class MultiScalePredictor:
         for image in images:
             check_image(image)
         predictions: dict[int, Prediction] = {}
+        started: list[tuple[int, _Started]] = []
         # Equal inputs give equal bytes: no autotuned kernels, no TF32 under the name of float32.
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
         with torch.inference_mode(), exact:
             for batch in self._batches(images):
-                predicted = self._predict_within_memory([images[index] for index in batch])
-                predictions.update(zip(batch, predicted, strict=True))
+                before = started  # finished only now that a GPU has the next to work on
+                predicted = self._start_within_memory([images[index] for index in batch])
+                started = list(zip(batch, predicted, strict=True))
+                predictions.update((index, each.finished()) for index, each in before)
+            predictions.update((index, each.finished()) for index, each in started)
         return [predictions[index] for index in range(len(images))]
 
     def _batches(self, images: Sequence[Image]) -> Iterator[list[int]]:
@@ -170,52 +236,72 @@ class MultiScalePredictor:
             for start in range(0, len(indices), batch_size):
                 yield indices[start : start + batch_size]
 
-    def _predict_within_memory(self, images: Sequence[Image]) -> list[Prediction]:
+    def _start_within_memory(self, images: Sequence[Image]) -> list[_Started]:
         """Predict equal-sized images; for want of memory, fewer at a time, then in tiles.
 
         What was too much once is not tried again.
         """
         pixels = len(images) * images[0].shape[0] * images[0].shape[1]
         if len(images) > 1 and pixels > self._working_pixels:
-            return self._predict_halves(images)
+            middle = len(images) // 2
+            halves = (images[:middle], images[middle:])
+            started = [each for half in halves for each in self._start_within_memory(half)]
+            return [replace(each, shrunk=True) for each in started]
         try:
             if self._needs_tiles(pixels):
-                return [self._predict_tiled(image) for image in images]
-            return self._predict_batch(images)
+                return [self._start_tiled(image) for image in images]
+            return self._start_batch(images)
         except torch.OutOfMemoryError:
-            if len(images) > 1:
-                self._working_pixels = pixels // 2
-                return self._predict_halves(images)
-            tried = min(self._working_pass, int(pixels * max(self.scales) ** 2))
-            if tried <= SMALLEST_TILE_PIXELS or self.protocol != "native":
+            if not self._save_memory(len(images), pixels):
                 raise
-            self._working_pass = max(tried // 2, SMALLEST_TILE_PIXELS)
-            return [replace(self._predict_within_memory(images)[0], shrunk=True)]
+        # Behind the block, whose exception holds on to the tensors of the failed attempt.
+        return self._start_within_memory(images)
 
     def _needs_tiles(self, pixels: int) -> bool:
         largest = pixels * max(self.scales) ** 2
         return self.protocol == "native" and largest > self._working_pass
 
-    def _predict_halves(self, images: Sequence[Image]) -> list[Prediction]:
-        middle = len(images) // 2
-        halves = (images[:middle], images[middle:])
-        predictions = [each for half in halves for each in self._predict_within_memory(half)]
-        return [replace(prediction, shrunk=True) for prediction in predictions]
+    def _save_memory(self, num_images: int, pixels: int) -> bool:
+        """Take less memory than what some pixels took; return whether that is possible."""
+        if self._captured is not None and self._captured.release():
+            return True
+        if num_images > 1:
+            self._working_pixels = pixels // 2
+            return True
+        tried = min(self._working_pass, int(pixels * max(self.scales) ** 2))
+        if tried <= SMALLEST_TILE_PIXELS or self.protocol != "native":
+            return False
+        self._working_pass = max(tried // 2, SMALLEST_TILE_PIXELS)
+        return True
 
-    def _predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
-        images_BCHW = normalise(images, self.device, self._normalisation)
-        views = plan_views(self.protocol, images[0].shape[0], images[0].shape[1], self.scales)
+    def _start_batch(self, images: Sequence[Image]) -> list[_Started]:
+        images_BHWC = upload(images, self.device)
+        if self._captured is None:
+            averaged = self._average_batch(images_BHWC)
+        else:
+            averaged = self._captured.run(self._average_batch, images_BHWC)
+        return [self._started(each, images[0]) for each in averaged]
+
+    def _average_batch(self, images_BHWC: Tensor) -> list[_Averaged]:
+        """Average what the network says of equal-sized images; all of it on the device."""
+        images_BCHW = centre(images_BHWC, self._normalisation)
+        views = self._views(images_BCHW.shape[2], images_BCHW.shape[3])
         maps_BCHW = [
             self._probabilities(_look(images_BCHW, view), flip=flip)
             for view in views.views
             for flip in self._flips
         ]
+        maps_of_images = [list(map(WholeMap, each)) for each in zip(*maps_BCHW, strict=True)]
+        if views.fused_at_largest:
+            return [self._average(each, views) for each in maps_of_images]
+        size = views.region.size
+        fused = fuse_batch(maps_BCHW, size, keep_confidence=self.confidence == "map")
         return [
-            self._average([WholeMap(map_BCHW[index]) for map_BCHW in maps_BCHW], image, views)
-            for index, image in enumerate(images)
+            _Averaged(each, _quarter(maps, size) if self.probabilities else None)
+            for each, maps in zip(fused, maps_of_images, strict=True)
         ]
 
-    def _predict_tiled(self, image: Image) -> Prediction:
+    def _start_tiled(self, image: Image) -> _Started:
         maps = [
             TiledMap(
                 partial(self._probabilities, flip=flip),
@@ -228,9 +314,32 @@ class MultiScalePredictor:
             for scale in self.scales
             for flip in self._flips
         ]
-        views = plan_views("native", image.shape[0], image.shape[1], self.scales)
+        averaged = self._average(maps, self._views(*image.shape[:2]))
         shrunk = self._working_pass < self.max_pixels_per_pass
-        return replace(self._average(maps, image, views), shrunk=shrunk)
+        return replace(self._started(averaged, image), shrunk=shrunk)
+
+    def _started(self, averaged: _Averaged, image: Image) -> _Started:
+        """Begin to copy an image's results to the host."""
+        on_gpu = self.device.type == "cuda"
+
+        def fetched(values: Tensor) -> Tensor:
+            return values.to("cpu", non_blocking=on_gpu)  # of a GPU, into pinned memory
+
+        fused, probabilities = averaged.fused, averaged.probabilities
+        on_host = _Averaged(
+            Fused(
+                fetched(fused.labels),
+                None if fused.confidence is None else fetched(fused.confidence),
+                fetched(fused.mean_confidence),
+            ),
+            None if probabilities is None else fetched(probabilities),
+        )
+        arrived = torch.cuda.current_stream(self.device).record_event() if on_gpu else None
+        size = (image.shape[0], image.shape[1])
+        return _Started(on_host, arrived, size, self._views(*size).region)
+
+    def _views(self, height: int, width: int) -> Views:
+        return plan_views(self.protocol, height, width, self.scales)
 
     def _probabilities(self, pixels_BCHW: Tensor, *, flip: bool) -> Tensor:
         """Return the softmax (B, C, h, w), float32, at stride 4; of a flipped view, turned back."""
@@ -239,27 +348,14 @@ class MultiScalePredictor:
         probabilities_BCHW = logits_BCHW.float().softmax(dim=1)
         return probabilities_BCHW.flip(-1) if flip else probabilities_BCHW
 
-    def _average(self, maps: Sequence[ProbabilityMap], image: Image, views: Views) -> Prediction:
+    def _average(self, maps: Sequence[ProbabilityMap], views: Views) -> _Averaged:
         """Average one image's maps at its own size and take the best class of each pixel."""
+        size = views.region.size
         if views.fused_at_largest:
             largest = max((_size_of(each) for each in maps), key=math.prod)
             maps = [WholeMap(average_rows(maps, largest, 0, largest[0]))]
-        fused = fuse(maps, views.region.size, keep_confidence=self.confidence == "map")
-        labels = fused.labels.cpu().numpy()
-        confidence = None if fused.confidence is None else fused.confidence.cpu().numpy()
-        size = (image.shape[0], image.shape[1])
-        if views.region.size != size:
-            labels = _placed(labels, views.region, size, OUTSIDE_REGION)
-            confidence = (
-                None if confidence is None else _placed(confidence, views.region, size, 0.0)
-            )
-        return Prediction(
-            labels,
-            confidence,
-            fused.mean_confidence,
-            views.region,
-            _quarter(maps, views.region.size) if self.probabilities else None,
-        )
+        fused = fuse(maps, size, keep_confidence=self.confidence == "map")
+        return _Averaged(fused, _quarter(maps, size) if self.probabilities else None)
 
 
 def _look(images_BCHW: Tensor, view: View) -> Tensor:
@@ -275,20 +371,11 @@ def _size_of(probabilities: ProbabilityMap) -> tuple[int, int]:
     return probabilities.height, probabilities.rows(0, 1).shape[2]
 
 
-def _placed(
-    values: npt.NDArray[N], region: Box, size: tuple[int, int], outside: float
-) -> npt.NDArray[N]:
-    """Return an array of an image's size with some values in a region of it."""
-    placed = np.full(size, outside, values.dtype)
-    placed[region.slices] = values
-    return placed
-
-
-def _quarter(maps: Sequence[ProbabilityMap], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _quarter(maps: Sequence[ProbabilityMap], size: tuple[int, int]) -> Tensor:
+    """Return the average at a quarter of a size, shape (C, ceil(h / 4), ceil(w / 4)), uint8."""
     height, width = -(-size[0] // 4), -(-size[1] // 4)
     mean_CHW = average_rows(maps, (height, width), 0, height)
-    quantised: npt.NDArray[np.uint8] = (mean_CHW * 255).round_().to(torch.uint8).cpu().numpy()
-    return quantised
+    return (mean_CHW * 255).round_().to(torch.uint8)
 
 
 def resolve_precision(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +46,54 @@ def normalise(
     Returns:
         Tensor (B, 3, H, W), float32, in channels_last memory.
     """
-    stacked_BHWC = torch.from_numpy(np.stack(images)).to(device)
-    pixels_BCHW = stacked_BHWC.permute(0, 3, 1, 2).to(torch.float32)
-    mean = torch.tensor(normalisation.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(normalisation.std, device=device).view(1, 3, 1, 1)
+    return centre(upload(images, device), normalisation)
+
+
+def upload(images: Sequence[Image], device: torch.device) -> Tensor:
+    """Stack equal-sized images on a device; a GPU is not waited for.
+
+    Args:
+        images: Arrays of one shape (H, W, 3), uint8.
+        device: Where the result lies.
+
+    Returns:
+        Tensor (B, H, W, 3), uint8.
+    """
+    if device.type != "cuda":
+        return torch.from_numpy(np.stack(images)).to(device)
+    pinned_BHWC = torch.empty((len(images), *images[0].shape), dtype=torch.uint8, pin_memory=True)
+    np.stack(images, out=pinned_BHWC.numpy())
+    return pinned_BHWC.to(device, non_blocking=True)
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on a device; a GPU is not waited for."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
+def centre(images_BHWC: Tensor, normalisation: Normalisation = IMAGENET) -> Tensor:
+    """Scale images to 0 to 1, subtract the mean, divide by the standard deviation.
+
+    Args:
+        images_BHWC: RGB, shape (B, H, W, 3), uint8.
+        normalisation: Mean and std.
+
+    Returns:
+        Tensor (B, 3, H, W), float32, in channels_last memory.
+    """
+    mean, std = _mean_and_std(normalisation, images_BHWC.device)
+    pixels_BCHW = images_BHWC.permute(0, 3, 1, 2).to(torch.float32)
     return ((pixels_BCHW / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@cache  # making them anew would wait for the GPU, and cannot be part of a CUDA graph
+def _mean_and_std(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(mode=False):  # training uses them too
+        mean = torch.tensor(normalisation.mean, device=device).view(1, 3, 1, 1)
+        std = torch.tensor(normalisation.std, device=device).view(1, 3, 1, 1)
+    return mean, std
 
 
 def rescale(images_BCHW: Tensor, scale: float) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from refinenet_core.preprocessing import Image, Normalisation, normalise, scaled_size
+from refinenet_core.preprocessing import Image, Normalisation, normalise, scaled_size, send
 
 OVERLAP_PIXELS: Final = 256  # of neighbouring tiles: more than what the coarsest features look at
 SMALLEST_TILE_PIXELS: Final = (2 * OVERLAP_PIXELS) ** 2
@@ -84,7 +84,7 @@ class TiledMap:
             tile_CHW = self.predict(pixels)[0]
             self._extend(len(tile_CHW), high)
             horizontal = _ramps(left, right, self._spans[1])
-            weight_HW = (vertical[:, None] * horizontal[None]).to(self.device)
+            weight_HW = send(vertical[:, None] * horizontal[None], self.device)
             rows = slice(low - self._first, high - self._first)
             columns = slice(left // _STRIDE, -(-right // _STRIDE))
             self._total_CRw[:, rows, columns] += tile_CHW * weight_HW
@@ -131,8 +131,8 @@ def crop_scaled(
     pixels_BCHW = normalise([crop_HW3], device, normalisation)
     if size == image.shape[:2]:
         return pixels_BCHW
-    upper, lower, left, right = (x.to(device) for x in (upper, lower, left, right))
-    down, across = down.to(device)[:, None], across.to(device)
+    upper, lower, left, right = (send(x, device) for x in (upper, lower, left, right))
+    down, across = send(down, device)[:, None], send(across, device)
     tall = torch.lerp(pixels_BCHW[:, :, upper], pixels_BCHW[:, :, lower], down)
     resized = torch.lerp(tall[..., left], tall[..., right], across)
     return resized.contiguous(memory_format=torch.channels_last)

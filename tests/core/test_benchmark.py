@@ -46,7 +46,7 @@ def test_a_record_is_consistent_and_strict_json():
     assert content["agreement"] > 0.99
     assert 0 < content["tflops"] < content["matrix_tflops"]
     stages = content["stage_s"]
-    assert {"normalise", "resize", "network", "softmax", "fusion"} <= set(stages)
+    assert {"copies", "normalise", "resize", "network", "softmax", "fusion"} <= set(stages)
     assert stages["network.encoder"] + stages["network.decoder"] < stages["network"]
 
 

@@ -44,7 +44,7 @@ def test_fused_averaging_is_the_plain_rule(size, map_sizes, classes, band_bytes,
     clear = (best - runner_up > 1e-4) | (classes == 1)
     assert torch.equal(fused.labels[clear].long(), labels[clear])
     torch.testing.assert_close(fused.confidence, best, atol=1e-5, rtol=0)
-    assert fused.mean_confidence == pytest.approx(best.double().mean().item(), abs=1e-5)
+    assert fused.mean_confidence.item() == pytest.approx(best.double().mean().item(), abs=1e-5)
 
 
 def test_rows_of_an_average_are_those_of_the_whole():

@@ -1,20 +1,38 @@
 """Multi-scale averaging against the rule written out plainly."""
 
+import weakref
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 from torch.nn import functional
 
-from refinenet_core import MultiScalePredictor, build_model
+from refinenet_core import MultiScalePredictor, build_model, list_models
+from refinenet_core.captured import EAGER_USES, CapturedShapes
+from refinenet_core.preprocessing import IMAGENET
+
+FIVE = (0.4, 0.6, 0.8, 1.0, 1.2)
+
+
+@cache
+def competing(name):
+    """Return a network whose classes compete; of a random one the logits are nearly constant."""
+    torch.manual_seed(0)
+    network = build_model(name, num_classes=5).eval()
+    with torch.inference_mode():
+        logits = network(torch.randn(1, 3, 64, 64))
+        network.head.weight.mul_(3 / logits.std(dim=(2, 3)).mean())
+        network.head.bias.zero_()
+    return network
 
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    network = build_model("refinenet_lw_mobilenet_v2", num_classes=5)
-    with torch.no_grad():  # a random network is nearly constant: make its classes compete
-        network.head.weight.mul_(20)
-    return network.eval()
+    return competing("refinenet_lw_mobilenet_v2")
 
 
 def random_image(height, width, seed=0):
@@ -25,7 +43,8 @@ def random_image(height, width, seed=0):
 
 def plain_rule(model, image, scales, *, flip):
     """The published evaluation, one image and one map at a time."""
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    normalisation = getattr(model, "normalisation", IMAGENET)
+    mean, std = np.array(normalisation.mean), np.array(normalisation.std)
     pixels = torch.from_numpy((image / 255 - mean) / std).float().permute(2, 0, 1)[None]
     height, width = image.shape[:2]
     maps = []
@@ -44,21 +63,45 @@ def plain_rule(model, image, scales, *, flip):
     return torch.stack(maps).mean(0)[0].numpy()
 
 
-@pytest.mark.parametrize("scales", [(1.0,), (0.4, 0.6, 0.8, 1.0, 1.2)])
-@pytest.mark.parametrize("flip", [False, True])
-def test_labels_and_confidence_follow_the_plain_rule(model, scales, flip):
-    images = [random_image(45, 61, 1), random_image(64, 48, 2), random_image(45, 61, 3)]
-    predictor = MultiScalePredictor(model, scales, flip=flip)
+def assert_follows_the_plain_rule(prediction, model, image, scales, *, flip):
+    expected = plain_rule(model, image, scales, flip=flip)
+    best_two = np.sort(expected, axis=0)[-2:]
+    clear = best_two[1] - best_two[0] > 1e-4
+    np.testing.assert_array_equal(prediction.labels[clear], expected.argmax(0)[clear])
+    np.testing.assert_allclose(prediction.confidence, expected.max(0), atol=1e-4, rtol=0)
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    name=st.sampled_from(["refinenet_lw_mobilenet_v2", "refinenet_lw_nasnet_mobile"]),
+    sizes=st.lists(st.tuples(st.integers(1, 70), st.integers(1, 70)), min_size=1, max_size=2),
+    mix=st.lists(st.integers(0, 1), min_size=1, max_size=3),
+    scales=st.lists(st.floats(0.3, 1.5), min_size=1, max_size=5),
+    flip=st.booleans(),
+    batch_pixels=st.sampled_from([1, 5000, None]),
+)
+def test_labels_and_confidence_follow_the_plain_rule(**drawn):
+    network, scales, flip = competing(drawn["name"]), drawn["scales"], drawn["flip"]
+    sizes = [drawn["sizes"][which % len(drawn["sizes"])] for which in drawn["mix"]]
+    images = [random_image(*size, seed) for seed, size in enumerate(sizes)]
+    predictor = MultiScalePredictor(network, scales, flip=flip, batch_pixels=drawn["batch_pixels"])
 
     predictions = predictor.predict(images)
 
     for image, prediction in zip(images, predictions, strict=True):
-        expected = plain_rule(model, image, scales, flip=flip)
-        best_two = np.sort(expected, axis=0)[-2:]
-        clear = best_two[1] - best_two[0] > 1e-4
+        assert_follows_the_plain_rule(prediction, network, image, scales, flip=flip)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_is_predicted_by_the_plain_rule(name):
+    network = competing.__wrapped__(name)  # twelve of them at once take gigabytes
+    images = [random_image(45, 61, seed) for seed in range(2)]
+
+    predictions = MultiScalePredictor(network, (0.6, 1.2), flip=True).predict(images)
+
+    for image, prediction in zip(images, predictions, strict=True):
         assert len(np.unique(prediction.labels)) > 1
-        np.testing.assert_array_equal(prediction.labels[clear], expected.argmax(0)[clear])
-        np.testing.assert_allclose(prediction.confidence, expected.max(0), atol=1e-4)
+        assert_follows_the_plain_rule(prediction, network, image, (0.6, 1.2), flip=True)
 
 
 def test_a_batch_gives_what_its_images_give_alone(model):
@@ -134,6 +177,59 @@ def test_wrong_images_are_refused(model, images, message):
         MultiScalePredictor(model).predict(images)
 
 
+class Small(nn.Module):
+    """A network on a device of little memory, which captures take some of."""
+
+    def __init__(self, pixels):
+        super().__init__()
+        self.free_pixels = pixels
+        self.failed = []
+
+    def forward(self, x_BCHW):
+        assert all(failed() is None for failed in self.failed)
+        if x_BCHW[:, 0].numel() > self.free_pixels:
+            self.failed.append(weakref.ref(x_BCHW))
+            raise torch.OutOfMemoryError("no more memory")
+        return 5 * x_BCHW[..., ::4, ::4]
+
+    def capture(self, work, given):
+        pixels = given[..., 0].numel()
+        self.free_pixels -= pixels
+
+        def replay(images):
+            return work(images)
+
+        weakref.finalize(replay, self.give_back, pixels)
+        return replay
+
+    def give_back(self, pixels):
+        self.free_pixels += pixels
+
+
+def test_what_a_failed_attempt_held_is_gone_when_less_is_tried():
+    """The exception held it while the halves were predicted, so that they failed as well."""
+    images = [random_image(40, 50, seed) for seed in range(4)]
+    predictor = MultiScalePredictor(Small(40 * 50), batch_pixels=1 << 20)
+
+    predictions = predictor.predict(images)
+
+    assert len(predictor.network.failed) == 2
+    assert all(prediction.shrunk for prediction in predictions)
+
+
+def test_captures_are_let_go_before_a_batch_is_made_smaller():
+    predictor = MultiScalePredictor(Small(100 * 100), batch_pixels=1 << 20)
+    captured = predictor._captured = CapturedShapes(predictor.network.capture)  # noqa: SLF001
+    for _ in range(EAGER_USES + 1):
+        predictor.predict([random_image(60, 60)])
+    assert captured.shapes == {(1, 60, 60, 3)}
+
+    [large] = predictor.predict([random_image(100, 100)])
+
+    assert captured.shapes == set()
+    assert not large.shrunk
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_cpus_labels_in_float32_and_the_same_bytes_twice(model):
@@ -148,3 +244,56 @@ def test_a_gpu_gives_the_cpus_labels_in_float32_and_the_same_bytes_twice(model):
         assert (cpu.labels == gpu.labels).mean() >= 0.9999
         assert gpu.labels.tobytes() == second.labels.tobytes()
         assert gpu.confidence.tobytes() == second.confidence.tobytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("protocol", ["native", "authors"])
+def test_on_a_gpu_captured_sizes_give_the_bytes_of_eager_ones(model, precision, protocol):
+    settings = {"protocol": protocol, "device": "cuda", "precision": precision}
+    predictor = MultiScalePredictor(model, FIVE, flip=True, probabilities=True, **settings)
+    rounds = []
+
+    for number in range(EAGER_USES + 3):
+        images = [random_image(96, 128, seed) for seed in (number % 2, 2)]
+        rounds.append(predictor.predict([*images, random_image(61, 45, number % 2)]))
+
+    assert predictor._captured.shapes == {(2, 96, 128, 3), (1, 61, 45, 3)}  # noqa: SLF001
+    for number, predictions in enumerate(rounds):
+        for early, late in zip(rounds[number % 2], predictions, strict=True):
+            assert early.labels.tobytes() == late.labels.tobytes()
+            assert early.confidence.tobytes() == late.confidence.tobytes()
+            assert early.probabilities.tobytes() == late.probabilities.tobytes()
+            assert early.mean_confidence == late.mean_confidence
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("max_pixels_per_pass", [None, 1 << 18])
+def test_a_gpu_is_not_waited_for_before_results_are_fetched(model, max_pixels_per_pass):
+    images = [random_image(600, 700, seed) for seed in range(2)]
+    predictor = MultiScalePredictor(
+        model, (0.6, 1.0), device="cuda", max_pixels_per_pass=max_pixels_per_pass
+    )
+    [first, _] = predictor.predict(images)
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        [second, _] = predictor.predict(images)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    assert first.labels.tobytes() == second.labels.tobytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_on_a_gpu_reduced_precision_agrees_on_nearly_all_pixels(model, precision):
+    images = [random_image(96, 128, seed) for seed in range(4)]
+
+    reduced = MultiScalePredictor(model, FIVE, device="cuda", precision=precision).predict(images)
+
+    for full, half in zip(MultiScalePredictor(model, FIVE).predict(images), reduced, strict=True):
+        assert (full.labels == half.labels).mean() > 0.9
