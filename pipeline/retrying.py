@@ -129,7 +129,7 @@ def _verdict(error: BaseException) -> bool | None:
     from botocore import exceptions as boto  # noqa: PLC0415
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
-    if isinstance(error, _LASTING | InvalidURL):
+    if isinstance(error, _LASTING | InvalidURL | boto.SSLError):
         return False
     if isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -139,8 +139,8 @@ def _verdict(error: BaseException) -> bool | None:
         return error.status in _PASSING_STATUSES
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
-    cut = AioHttpError | boto.HTTPClientError | boto.ResponseStreamingError | ResponseParserError
-    return True if isinstance(error, _PASSING | cut) else None
+    cut = AioHttpError | boto.ConnectionError | boto.HTTPClientError | boto.ResponseStreamingError
+    return True if isinstance(error, _PASSING | cut | ResponseParserError) else None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -222,9 +222,7 @@ class Segmenter:
         self, read: Callable[[_Sample], T], samples: Sequence[_Sample], dataset: _Dataset
     ) -> list[T | DecodeError]:
         limit_s = dataset.decode.timeout_s
-        return decode_each(
-            read, samples, threads=self.threads, timeout_s=limit_s, watched=True
-        )
+        return decode_each(read, samples, threads=self.threads, timeout_s=limit_s, watched=True)
 
     def _predict(self, samples: Sequence[_Sample]) -> list[tuple[_Sample, Prediction]]:
         """Predict; if the images fail together, one by one, so that only the guilty ones fail."""
