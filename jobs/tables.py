@@ -4,14 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import numpy as np
 from rich.box import SIMPLE
+from rich.console import Group
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
+from jobs.score_tables import categories_table, classes_table, fraction, rules_table
 from pipeline import RunReport, VerifyReport
 from pipeline.progress import DatasetProgress
+from pipeline.summary import DatasetSummary
 from pipeline.uris import shown
-from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost
+from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost, Scores
 
 
 def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Table:
@@ -34,24 +39,76 @@ def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Ta
     return table
 
 
-def report_table(report: RunReport) -> Table:
-    """Return scores, counts and speed, a row per dataset."""
-    table = Table(title=f"{report.job}", title_justify="left")
+def report_table(report: RunReport) -> Group:
+    """Return what a run's masks score, and what the run did: the content of `summary.json`."""
+    summaries = [*report.datasets, *report.combined]
+    tables: list[Table] = [_datasets_table(report, summaries)]
+    if any(summary.scores for summary in summaries):
+        tables.append(rules_table(summaries))
+    for summary in summaries:
+        tables.append(classes_table(summary))
+        if summary.categories:
+            tables.append(categories_table(summary))
+    return Group(*tables, *(Text(line) for line in _report_lines(report, summaries)))
+
+
+def _datasets_table(report: RunReport, summaries: Sequence[DatasetSummary]) -> Table:
+    """Return the headline, a row per dataset."""
+    table = Table(title=f"{report.job}", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("dataset", overflow="fold")
-    for name in ("mIoU", "pixel accuracy", "ok", "failed", "planned", "images/s"):
+    table.add_column("mIoU", justify="right", no_wrap=True)
+    table.add_column("interval", justify="right", no_wrap=True)
+    for name in ("pixel accuracy", "ok", "failed", "planned", "images/s"):
         table.add_column(name, justify="right")
-    for dataset in report.datasets:
-        scores = dataset.scores
+    for summary in summaries:
+        scores, interval = summary.scores, summary.interval
         table.add_row(
-            dataset.name,
-            _score(scores.miou if scores else math.nan),
-            _score(scores.pixel_accuracy if scores else math.nan),
-            str(dataset.ok),
-            str(dataset.failed),
-            _known(dataset.planned),
-            _speed(report, dataset.name),
+            summary.name,
+            fraction(scores.miou if scores else math.nan),
+            f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
+            fraction(scores.pixel_accuracy if scores else math.nan),
+            str(summary.ok),
+            str(summary.failed),
+            _known(summary.planned),
+            _speed(report, summary.datasets),
         )
     return table
+
+
+def _report_lines(report: RunReport, summaries: Sequence[DatasetSummary]) -> list[str]:
+    """Return what is said of the datasets in words, and how long the stages took."""
+    lines = []
+    for summary in summaries:
+        if summary.scores:
+            lines.append(f"{summary.name}: {_spread(summary, summary.scores)}")
+        if not math.isnan(summary.counts.mean_confidence):
+            lines.append(f"{summary.name}: mean confidence {summary.counts.mean_confidence:.4f}")
+        statuses = sorted(summary.counts.statuses.items())
+        failed = [f"{number} {status}" for status, number in statuses if status != "ok"]
+        if failed:
+            lines.append(f"{summary.name}: failed: {', '.join(failed)}")
+    stages = asdict(report.timings.stage_s).items()
+    if any(seconds for _, seconds in stages):
+        times = ", ".join(f"{name.removesuffix('_s')} {seconds:.1f}" for name, seconds in stages)
+        lines.append(
+            f"Seconds:   {times}, added up over workers; {report.timings.wall_s:.1f} in all"
+        )
+    return lines
+
+
+def _spread(summary: DatasetSummary, scores: Scores) -> str:
+    """Say what the headline's mIoU is, and how the images' own are spread."""
+    interval, images = summary.interval, summary.counts.image_mious
+    parts = [f"mIoU by the rule {scores.rule}"]
+    if interval:
+        parts.append(f"its {interval.level:.0%} interval from {interval.resamples} resamples")
+    if summary.boundary_iou is not None:
+        parts.append(f"mean boundary IoU {fraction(summary.mean_boundary_iou)}")
+    defined = images[~np.isnan(images)]
+    if defined.size:
+        low, middle, high = np.quantile(defined, (0.05, 0.5, 0.95))
+        parts.append(f"images' own: median {middle:.4f}, 90% within {low:.4f} to {high:.4f}")
+    return "; ".join(parts)
 
 
 def verified_lines(report: VerifyReport) -> list[str]:
@@ -126,14 +183,10 @@ def checkpoint_table(info: CheckpointInfo) -> Table:
     return table
 
 
-def _speed(report: RunReport, dataset: str) -> str:
-    images = report.timings.images.get(dataset, 0)
+def _speed(report: RunReport, datasets: Sequence[str]) -> str:
+    images = sum(report.timings.images.get(dataset, 0) for dataset in datasets)
     return f"{images / report.timings.wall_s:.2f}" if images else "-"
 
 
 def _known(number: int | None) -> str:
     return "?" if number is None else str(number)
-
-
-def _score(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.5f}"

@@ -1,6 +1,7 @@
 """A process of one's own for what may kill it: it dies, and whoever asked goes on."""
 
 import contextlib
+import ctypes
 import os
 import pickle
 import resource
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -116,6 +119,8 @@ def serve(descriptor: int) -> None:
         descriptor: File descriptor of the connection to the parent.
     """
     connection: Connection = Connection(descriptor)
+    if sys.platform == "linux":  # die with the parent, whatever it dies of
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):  # where memory runs out, this process is to go first
         Path("/proc/self/oom_score_adj").write_text("1000")
     setup, memory_bytes = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent

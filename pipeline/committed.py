@@ -40,8 +40,8 @@ class Committed:
         return len(self.files)
 
     @property
-    def num_images(self) -> int | None:
-        """Number of images in them, None if the plan does not tell."""
+    def num_counted_images(self) -> int:
+        """Number of images in them, but for those in `uncounted` files."""
         total = 0
         for shard in self.plan.shards:
             files = self.of(shard)
@@ -49,9 +49,18 @@ class Committed:
                 total += sum(shard.part_images[number] for number in files.whole)
             elif files.finished and shard.images is not None:
                 total += shard.images
-            elif files.valid:
-                return None
         return total
+
+    @property
+    def uncounted(self) -> list[str]:
+        """Names of files whose number of images the plan does not tell."""
+        return [
+            name
+            for shard in self.plan.shards
+            for files in [self.of(shard)]
+            if shard.part_images is None and not (files.finished and shard.images is not None)
+            for name in files.valid
+        ]
 
     @property
     def num_finished_shards(self) -> int:

@@ -1,9 +1,9 @@
 """Parts that killed or failed their actors: segmented in child processes, the guilty images found.
 
-A part comes here if a run's first pass, with its retries, did not get it committed. It is tried
-once more whole, in a child. If the child dies, each image is decoded in a child with limits on
-memory and time, and then, if that was not it, predicted in one; an image that kills its child is a
-row `crashed`, and the others are segmented together, as if it had never been decodable.
+A part comes here if a run's first pass, with its retries, did not get it committed. Each of its
+images is decoded in a child process with limits on memory and time; one that kills the child is a
+row `crashed`. The others are then segmented together, as if it had never been decodable, in another
+child. If that dies, they are segmented alone, to find those at which the network dies.
 """
 
 from collections.abc import Callable
@@ -59,14 +59,11 @@ class IsolatingSegmenter:
         if self.stop.is_up():
             return SegmentedPart.none()
         with self:
-            part = EncodedPart.from_table(parts)
+            part = self._marked(EncodedPart.from_table(parts), self._decode_alone)
             segmented = self._try(part)
             if segmented is None:
-                decodable = self._marked(part, self._decode_alone)
-                segmented = None if decodable == part else self._try(decodable)
-                if segmented is None:
-                    harmless = self._marked(decodable, self._segment_alone)
-                    segmented = self.segmenting.call(harmless.to_table())
+                part = self._marked(part, self._segment_alone)
+                segmented = self.segmenting.call(part.to_table())
         return segmented
 
     def _try(self, part: EncodedPart) -> pa.Table | None:

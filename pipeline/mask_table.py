@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.part import Part
+from refinenet_core.metrics import ClassCounts
 
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 METADATA_KEY: Final = b"refinenet_batch"
 
 MASK_SCHEMA = pa.schema(
@@ -46,6 +47,19 @@ MASK_SCHEMA = pa.schema(
             ),
         ),
         pa.field("ignored_pixels", pa.int64()),
+        pa.field(
+            "boundary",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("class", pa.int32()),
+                        ("both", pa.int64()),
+                        ("target", pa.int64()),
+                        ("prediction", pa.int64()),
+                    ]
+                )
+            ),
+        ),
         pa.field("probabilities", pa.binary()),
         pa.field("image_sha256", pa.string()),
     ]
@@ -76,6 +90,7 @@ class MaskRow:
     confidence: float | None = None
     confusion: list[dict[str, int]] | None = None
     ignored_pixels: int | None = None
+    boundary: list[dict[str, int]] | None = None
     probabilities: bytes | None = None
     image_sha256: str | None = None
 
@@ -95,12 +110,26 @@ def part_file(rows: Sequence[MaskRow], part: Part, fingerprint: Mapping[str, Any
     )
     table = pa.Table.from_pylist([vars(row) for row in rows], schema=schema)
     buffer = io.BytesIO()
-    # Masks are compressed already, and a dictionary of them would only hold them twice.
+    # Masks are compressed already: a dictionary would hold them twice, and so would ranges.
     columns = [name for name in schema.names if name not in ("mask", "probabilities")]
     pq.write_table(
-        table, buffer, compression="zstd", use_dictionary=columns, write_page_checksum=True
+        table,
+        buffer,
+        compression="zstd",
+        use_dictionary=columns,
+        write_statistics=columns,
+        write_page_checksum=True,
     )
     return buffer.getvalue()
+
+
+def fingerprint_of(file: pq.ParquetFile) -> Mapping[str, Any] | None:
+    """Return the fingerprint that a part's file carries; None if it carries none."""
+    metadata = file.schema_arrow.metadata or {}
+    if METADATA_KEY not in metadata:
+        return None
+    fingerprint: Mapping[str, Any] = json.loads(metadata[METADATA_KEY])["fingerprint"]
+    return fingerprint
 
 
 def encode_mask(labels: npt.NDArray[np.uint8], palette: bytes) -> bytes:
@@ -128,4 +157,17 @@ def sparse_confusion(counts: npt.NDArray[np.int64]) -> list[dict[str, int]]:
             "pixels": int(counts[target, prediction]),
         }
         for target, prediction in np.argwhere(counts)
+    ]
+
+
+def sparse_boundary(counts: ClassCounts) -> list[dict[str, int]]:
+    """Return the pixels of the boundary regions, shape (C,), of classes that have some."""
+    return [
+        {
+            "class": int(class_id),
+            "both": int(counts.hits[class_id]),
+            "target": int(counts.target_pixels[class_id]),
+            "prediction": int(counts.predicted_pixels[class_id]),
+        }
+        for class_id in np.flatnonzero(counts.union)
     ]

@@ -12,11 +12,13 @@ from pipeline.errors import OutputError, StorageError
 from pipeline.job import Job, JobRecord, differences
 from pipeline.part import Part, is_part_file
 from pipeline.plan import DatasetPlan
+from pipeline.progress import DatasetProgress, measure_progress
 from pipeline.storage import Storage
 from pipeline.uris import join, shown
 from pipeline.work_item import WorkItem
 
 _REQUESTS = 16  # at a time
+_MOST_OPENED = 1000  # files, only to tell how far a run is
 RESULT_FILES = ("summary.json", "summary.parquet", "report.html")
 """Files of an output folder that are made anew by every run."""
 
@@ -170,6 +172,24 @@ class Output:
     def committed(self, plan: DatasetPlan) -> Committed:
         """Return what is committed of a plan, from a fresh listing."""
         return Committed(plan, self.storage.names(self.masks_uri(plan.dataset)))
+
+    def progress(self, plan: DatasetPlan) -> DatasetProgress:
+        """Return how far a dataset is."""
+        committed = self.committed(plan)
+        return measure_progress(committed, self._num_images(committed))
+
+    def _num_images(self, committed: Committed) -> int | None:
+        """Count the images that are committed; where the plan does not tell, by the files' ends."""
+        names = committed.uncounted
+        if len(names) > _MOST_OPENED:
+            return None
+
+        def count(name: str) -> int:
+            with self.storage.open(join(self.masks_uri(committed.plan.dataset), name)) as file:
+                return int(pq.read_metadata(file).num_rows)
+
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            return committed.num_counted_images + sum(pool.map(count, names))
 
     def missing(self, plans: Iterable[DatasetPlan]) -> list[WorkItem]:
         """Return the shards that have parts to be made."""

@@ -90,6 +90,7 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
         "batch_pixels": spec.inference.batch_pixels,
         "max_pixels_per_pass": spec.inference.max_pixels_per_pass,
         "probabilities": spec.inference.probabilities,
+        "boundary_iou": spec.metrics.boundary_iou,
         "datasets": [
             {
                 "name": dataset.name,

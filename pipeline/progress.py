@@ -12,7 +12,8 @@ from pipeline.receipt import Receipt
 class DatasetProgress:
     """How far a dataset is: what is planned, and what of it is committed.
 
-    Numbers that only reading the shards tells are None.
+    Numbers that only reading the shards tells are None, as is the number of images committed where
+    counting them would mean opening too many files.
     """
 
     name: str
@@ -57,8 +58,8 @@ class Silent:
         """Ignore the wish."""
 
 
-def measure_progress(committed: Committed) -> DatasetProgress:
-    """Compare a plan with what is committed."""
+def measure_progress(committed: Committed, images: int | None) -> DatasetProgress:
+    """Compare a plan with what is committed, of which `images` are the images."""
     shards = committed.plan.shards
     parts = [len(shard.part_images) for shard in shards if shard.part_images is not None]
     return DatasetProgress(
@@ -68,6 +69,6 @@ def measure_progress(committed: Committed) -> DatasetProgress:
         parts=sum(parts) if len(parts) == len(shards) else None,
         size_bytes=committed.plan.size_bytes,
         committed_shards=committed.num_finished_shards,
-        committed_images=committed.num_images,
+        committed_images=images,
         committed_parts=committed.num_parts,
     )

@@ -1,27 +1,27 @@
-"""The report: what a run's tables say, as values, as JSON and as Parquet."""
+"""The report: what a run's tables say, as values, as JSON, as Parquet and as CSV."""
 
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.output import Output
+from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
+from pipeline.job import Job
+from pipeline.mask_table import fingerprint_of
+from pipeline.output import Output, confusion_file
 from pipeline.plan import DatasetPlan
-from pipeline.spec import JobSpec
-from pipeline.summary import (
-    SUMMARY_COLUMNS,
-    SUMMARY_SCHEMA,
-    DatasetSummary,
-    summarize_dataset,
-)
+from pipeline.storage import Storage
+from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.timings import RunTimings
 from pipeline.uris import join
 
-SUMMARY_VERSION = 1
+SUMMARY_VERSION = 2
+_READERS: Final = 8  # at a time: a store's answers take longer than adding them up
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class RunReport:
         job: The job's name.
         output: URI of the output folder.
         datasets: One summary per dataset, in the spec's order.
+        combined: One summary of all scored datasets with the same classes, where there are several.
         timings: What this run did and took.
         missing_parts: Files of parts that are planned but not committed.
         within_tolerance: Whether no more images failed than the spec tolerates.
@@ -40,6 +41,7 @@ class RunReport:
     job: str
     output: str
     datasets: Sequence[DatasetSummary]
+    combined: Sequence[DatasetSummary]
     timings: RunTimings
     missing_parts: Sequence[str]
     within_tolerance: bool
@@ -57,7 +59,9 @@ class RunReport:
         return 0 if self.within_tolerance else 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of `summary.json`; strict JSON, undefined scores are null.
+        """Return the content of `summary.json`, whose fields `docs/summary.md` documents.
+
+        It is strict JSON; undefined scores are null.
 
         All but `last_run` follows from the mask tables alone.
         """
@@ -69,10 +73,12 @@ class RunReport:
             "within_tolerance": self.within_tolerance,
             "missing_parts": list(self.missing_parts),
             "datasets": [dataset.to_json() for dataset in self.datasets],
+            "combined": [summary.to_json() for summary in self.combined],
             "last_run": {
                 "images": dict(self.timings.images),
                 "wall_s": round(self.timings.wall_s, 3),
                 "images_per_s": round(self.timings.images_per_s, 3),
+                "storage_retries": self.timings.storage_retries,
                 "stage_s": {k: round(v, 3) for k, v in asdict(self.timings.stage_s).items()},
             },
         }
@@ -90,19 +96,29 @@ class RunReport:
 
 
 def make_report(
-    spec: JobSpec, plans: Sequence[DatasetPlan], output: Output, timings: RunTimings
+    job: Job, plans: Sequence[DatasetPlan], output: Output, timings: RunTimings
 ) -> RunReport:
-    """Fold the committed files into a report; a part counts if a fresh listing shows its file."""
+    """Fold the committed files into a report; a part counts if a fresh listing shows its file.
+
+    A file with another job's fingerprint, left by a run that was overtaken, is deleted and counts
+    as missing: the next run makes its part.
+    """
+    spec = job.spec
     datasets, missing = [], []
     for dataset, plan in zip(spec.datasets, plans, strict=True):
-        committed = output.committed(plan)
-        lacking = committed.missing_files()
+        committed, labels = output.committed(plan), dataset.label_set()
+        folder = output.masks_uri(dataset.name)
+        fold = _fold(job, output.storage, folder, committed.files, len(labels.classes))
+        for name in fold.foreign:
+            output.storage.remove(join(folder, name))
+        lacking = [*committed.missing_files(), *fold.foreign]
         missing += lacking
         datasets.append(
             summarize_dataset(
                 dataset.name,
-                dataset.label_set(),
-                _read_parts(output, dataset.name, committed.files),
+                labels,
+                fold.counts,
+                spec.metrics,
                 planned=plan.num_images,
                 complete=not lacking,
             )
@@ -113,6 +129,7 @@ def make_report(
         job=spec.name,
         output=spec.output,
         datasets=datasets,
+        combined=combine(datasets, spec.metrics),
         timings=timings,
         missing_parts=missing,
         within_tolerance=spec.tolerance.allows(failed, images),
@@ -120,12 +137,41 @@ def make_report(
 
 
 def write_report(report: RunReport, output: Output) -> None:
-    """Write `summary.parquet` and `summary.json`."""
+    """Write `confusion-<dataset>.csv` for each dataset, `summary.parquet`, `summary.json`."""
+    for dataset in report.datasets:
+        if dataset.scores:
+            uri = join(output.uri, confusion_file(dataset.name))
+            output.storage.write(uri, dataset.confusion_csv())
     output.storage.write(join(output.uri, "summary.parquet"), report.parquet_bytes())
     output.storage.write(join(output.uri, "summary.json"), report.json_bytes())
 
 
-def _read_parts(output: Output, dataset: str, names: Sequence[str]) -> Iterator[pa.Table]:
-    for name in names:
-        with output.storage.open(join(output.masks_uri(dataset), name)) as file:
-            yield pq.ParquetFile(file).read(columns=list(SUMMARY_COLUMNS))
+@dataclass
+class _Fold:
+    """What part files add up to, and the names of those that are another job's."""
+
+    counts: DatasetCounts
+    foreign: list[str] = field(default_factory=list)
+
+
+def _fold(job: Job, storage: Storage, folder: str, names: Sequence[str], num_classes: int) -> _Fold:
+    """Add up a dataset's part files, several at a time."""
+
+    def fold(names: Sequence[str]) -> _Fold:
+        result = _Fold(DatasetCounts(num_classes))
+        for name in names:
+            with storage.open(join(folder, name)) as content:
+                file = pq.ParquetFile(content)
+                if fingerprint_of(file) == job.fingerprint:
+                    columns = list(SUMMARY_COLUMNS)
+                    result.counts.add(file.read(columns, use_threads=False))
+                else:
+                    result.foreign.append(name)
+        return result
+
+    total = _Fold(DatasetCounts(num_classes))
+    with ThreadPoolExecutor(_READERS) as readers:
+        for result in readers.map(fold, (names[first::_READERS] for first in range(_READERS))):
+            total.counts += result.counts
+            total.foreign += result.foreign
+    return total

@@ -8,8 +8,9 @@ from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.planning import extend_plan, plan_dataset
 from pipeline.preparation import prepare_job
-from pipeline.progress import DatasetProgress, Observer, Silent, measure_progress
+from pipeline.progress import DatasetProgress, Observer, Silent
 from pipeline.report import RunReport, make_report, write_report
+from pipeline.retrying import RETRIES
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
 from pipeline.timings import time_run
@@ -41,6 +42,7 @@ def run(
         KeyboardInterrupt: SIGINT or SIGTERM came, and what was in flight is committed.
     """
     observer = observer or Silent()
+    retries = RETRIES.made
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage)
@@ -58,14 +60,15 @@ def run(
     plans = [output.freeze(plan) for plan in plans]
     if refresh:
         plans = [_extend(dataset, spec, output) for dataset in spec.datasets]
-    observer.planned([measure_progress(output.committed(plan)) for plan in plans])
+    observer.planned([output.progress(plan) for plan in plans])
     items = output.failed(plans) if retry_failed else output.missing(plans)
     if found:  # another run may be at it from the front: they meet in the middle
         items.reverse()
     execution = Execution(job, output, record, plans, observer)
     timings = time_run(execution.make_parts(items), observer)
     output.sweep_cut_parts(plans)
-    report = make_report(spec, plans, output, timings)
+    timings = timings.with_retries(RETRIES.made - retries)
+    report = make_report(job, plans, output, timings)
     write_report(report, output)
     storage.sweep_temporaries(output.uri)
     return report
@@ -82,7 +85,7 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage)
     plans = _plan(job, output, output.check(job))
-    return [measure_progress(output.committed(plan)) for plan in plans]
+    return [output.progress(plan) for plan in plans]
 
 
 def _plan(job: Job, output: Output, found: JobRecord | None) -> list[DatasetPlan]:

@@ -29,6 +29,7 @@ from pipeline.mask_table import (
     class_pixels,
     encode_mask,
     part_file,
+    sparse_boundary,
     sparse_confusion,
 )
 from pipeline.preparation import load_model
@@ -40,6 +41,7 @@ from refinenet_core import (
     CheckpointError,
     MultiScalePredictor,
     Prediction,
+    boundary_counts,
     confusion_matrix,
 )
 from refinenet_core.palettes import png_palette
@@ -69,7 +71,8 @@ class _Sample:
 class _Dataset:
     """What the actor knows of a data set, made once."""
 
-    def __init__(self, spec: DatasetSpec) -> None:
+    def __init__(self, spec: DatasetSpec, *, boundary_iou: bool) -> None:
+        self.boundary_iou = boundary_iou
         self.decode = spec.decode
         self.has_targets = spec.has_targets
         self.labels = spec.label_set()
@@ -119,7 +122,10 @@ class Segmenter:
         )
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
-        self.datasets = {spec.name: _Dataset(spec) for spec in job.spec.datasets}
+        self.datasets = {
+            spec.name: _Dataset(spec, boundary_iou=job.spec.metrics.boundary_iou)
+            for spec in job.spec.datasets
+        }
 
     def __call__(self, parts: pa.Table) -> pa.Table:
         """Segment one part, a table of one row, into a table of one row; of none once stopped."""
@@ -284,7 +290,7 @@ def _windows(samples: Sequence[_Sample]) -> Iterator[list[_Sample]]:
 
 def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
     """Encode the mask and, where there is a target, count the confusion."""
-    row, labels = sample.row, dataset.labels
+    row = sample.row
     row.mask = encode_mask(prediction.labels, dataset.palette)
     seen = prediction.region.slices
     row.class_pixels = class_pixels(prediction.labels[seen])
@@ -300,11 +306,18 @@ def _finish(sample: _Sample, prediction: Prediction, dataset: _Dataset) -> None:
     if sample.target is None:
         row.fail("missing_target", "there is no target for this image")
         return
-    counts = confusion_matrix(
-        prediction.labels[seen],
-        sample.target[seen],
-        num_classes=len(labels.classes),
-        ignore_index=labels.ignore_index,
-    )
+    counted = _count(row, prediction.labels[seen], sample.target[seen], dataset)
+    row.ignored_pixels = sample.target.size - counted
+
+
+def _count(row: MaskRow, prediction: ClassIds, target: ClassIds, dataset: _Dataset) -> int:
+    """Count an image's labelled pixels, and its boundary regions if asked for; return how many."""
+    classes = {
+        "num_classes": len(dataset.labels.classes),
+        "ignore_index": dataset.labels.ignore_index,
+    }
+    counts = confusion_matrix(prediction, target, **classes)
     row.confusion = sparse_confusion(counts)
-    row.ignored_pixels = int(sample.target.size - counts.sum())
+    if dataset.boundary_iou:
+        row.boundary = sparse_boundary(boundary_counts(prediction, target, **classes))
+    return int(counts.sum())

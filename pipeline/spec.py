@@ -19,6 +19,7 @@ from pipeline.errors import SpecError
 from pipeline.spec_problems import describe_problems
 from pipeline.spec_section import Section, Uri
 from pipeline.uris import protocol_of
+from refinenet_core.metrics import Rule
 
 MIB = 1 << 20
 SMALLEST_TILE_PIXELS = 1 << 18  # as in `refinenet_core.tiling`, whose import is PyTorch's
@@ -48,6 +49,22 @@ class InferenceSpec(Section):
     batch_pixels: PositiveInt | None = None
     max_pixels_per_pass: Annotated[int, Field(ge=SMALLEST_TILE_PIXELS)] | None = None
     probabilities: bool = False
+
+
+class MetricsSpec(Section):
+    """What is scored, and how.
+
+    Attributes:
+        rule: Which classes the mIoU averages, one of `refinenet_core.scores`' rules.
+        boundary_iou: Also count the boundary regions, for the boundary IoU.
+        resamples: Resamples behind the mIoU's confidence interval.
+        seed: Gives other resamples.
+    """
+
+    rule: Rule = "union_present"
+    boundary_iou: bool = False
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
 
 
 class Tolerance(Section):
@@ -97,6 +114,7 @@ class JobSpec(Section):
     part_images: PositiveInt = 256
     part_bytes: Annotated[ByteSize, Field(gt=0)] = ByteSize(64 * MIB)
     limit_images: PositiveInt | None = None
+    metrics: MetricsSpec = MetricsSpec()
     tolerance: Tolerance = Tolerance()
     resources: ResourcesSpec = ResourcesSpec()
     storage_options: Annotated[

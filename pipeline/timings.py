@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.progress import Observer
 from pipeline.receipt import Receipt, StageSeconds
@@ -24,6 +24,10 @@ class RunTimings:
     wall_s: float = 0.0
     stage_s: StageSeconds = field(default_factory=StageSeconds)
     storage_retries: int = 0
+
+    def with_retries(self, made: int) -> "RunTimings":
+        """Return these with the storage operations added that the driver tried again."""
+        return replace(self, storage_retries=self.storage_retries + made)
 
     @property
     def images_per_s(self) -> float:

@@ -2,9 +2,14 @@
 
 import ctypes
 import os
+import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.child_process import ChildDiedError, ChildProcess
@@ -64,6 +69,25 @@ def test_memory_is_limited(child):
 
     with pytest.raises(MemoryError):
         child.call("a lot of memory")
+
+
+def test_a_child_dies_with_its_parent():
+    code = (
+        "import os, signal; from test_child_process import _prepare; "
+        "from pipeline.child_process import ChildProcess; "
+        "child = ChildProcess(_prepare); print(child.call('pid'), flush=True); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    parent = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=place, check=False, text=True
+    )
+
+    assert parent.returncode == -signal.SIGKILL, parent.stderr
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(int(parent.stdout)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(int(parent.stdout))
 
 
 def test_what_the_setup_raises_is_raised_here():

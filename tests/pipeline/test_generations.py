@@ -134,6 +134,27 @@ def test_a_writer_of_an_older_generation_changes_nothing(tmp_path, tiny_job):
     assert output.storage.names(output.masks_uri("pictures")) == [part.file_name]
 
 
+def test_a_part_of_another_job_under_a_name_of_ours_is_not_counted_and_made_again(tiny_job):
+    mine = tiny_job.validated()
+    run(mine)
+    expected = files(tiny_job)
+    tiny_job.spec["inference"]["scales"] = [0.5]
+    tiny_job.spec["output"] += "-of-another"
+    run(tiny_job.validated())
+    stranger = parts(tiny_job)[0]
+    tiny_job.spec["output"] = str(tiny_job.root / "output")
+    shutil.copy(stranger, tiny_job.output / "masks" / "dataset=pictures")
+
+    found = run(mine)
+    mended = run(mine)
+
+    assert found.missing_parts == [stranger.name]
+    assert found.exit_code == 3
+    assert found.datasets[0].counts.images == 12 - 5
+    assert mended.exit_code == 0
+    assert files(tiny_job) == expected
+
+
 def test_a_part_that_is_there_is_never_replaced(tmp_path, tiny_job):
     job = prepare_job(tiny_job.validated(), Storage())
     output = Output(absolute_uri(str(tmp_path / "output")), Storage())

@@ -221,7 +221,7 @@ def test_a_dataset_without_targets_gets_class_shares_and_no_scores(tiny_job):
     dataset = report.to_json()["datasets"][0]
     assert report.exit_code == 0
     assert dataset["miou"] is dataset["confusion"] is None
-    assert sum(row["predicted_pixels"] for row in dataset["classes"]) == sum(
+    assert sum(row["mask_pixels"] for row in dataset["classes"]) == sum(
         row["height"] * row["width"] for row in tiny_job.rows()
     )
     assert 0 < dataset["mean_confidence"] < 1

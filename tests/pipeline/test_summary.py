@@ -1,5 +1,8 @@
 """Summaries: a fold whose order does not matter, from what the tables hold alone."""
 
+import csv
+import hashlib
+import io
 import itertools
 import json
 
@@ -8,52 +11,95 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.mask_table import MaskRow, class_pixels, part_file, sparse_confusion
+from label_maps import ADVERSARIAL
+from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
+from pipeline.mask_table import (
+    MaskRow,
+    class_pixels,
+    part_file,
+    sparse_boundary,
+    sparse_confusion,
+)
 from pipeline.part import Part
-from pipeline.summary import SUMMARY_COLUMNS, summarize_dataset
-from refinenet_core import LabelSet, confusion_matrix, scores
+from pipeline.spec import MetricsSpec
+from pipeline.summary import combine, summarize_dataset
+from refinenet_core import LabelSet, boundary_counts, confusion_matrix, label_set, scores
 
-LABELS = LabelSet("three", ("a", "b", "c"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), 255)
+COLOURS = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
+LABELS = LabelSet("three", ("a", "b", "c"), COLOURS, 255)
+DEFAULTS = MetricsSpec()
+
+
+def scored_row(index, prediction, target, num_classes):
+    """A row as the segmenter makes it, boundary regions included."""
+    counts = confusion_matrix(prediction, target, num_classes=num_classes)
+    row = MaskRow("s", index, f"k{index}", "u", None)
+    row.confusion = sparse_confusion(counts)
+    row.boundary = sparse_boundary(boundary_counts(prediction, target, num_classes=num_classes))
+    row.ignored_pixels = int((target == 255).sum())
+    row.class_pixels = class_pixels(np.minimum(prediction, num_classes - 1))
+    row.image_sha256 = hashlib.sha256(prediction.tobytes()).hexdigest()
+    return row
+
+
+def as_table(rows, number=0):
+    """The rows as a reader of the output gets them."""
+    data = part_file(rows, Part("d", "s", number, len(rows), ""), {})
+    return pq.read_table(pa.BufferReader(data), columns=list(SUMMARY_COLUMNS))
 
 
 def part_table(number):
-    """A part of four rows as a reader of the output gets it: two scored, one bare, one failed."""
+    """A part of four rows: two scored, one bare, one failed."""
     rng = np.random.default_rng(number)
     rows = []
     for index in range(4):
-        row = MaskRow("s", index, f"k{index}", "u", None, confidence=float(rng.random()))
+        row = MaskRow("s", index, f"k{index}", "u", None)
         prediction = rng.integers(0, 5, (6, 7)).astype(np.uint8)  # 3 and 4 are outside the classes
         target = rng.choice([0, 1, 255], (6, 7)).astype(np.uint8)
         if index < 2:
-            counts = confusion_matrix(prediction, target, num_classes=3)
-            row.confusion = sparse_confusion(counts)
-            row.ignored_pixels = int((target == 255).sum())
-            row.class_pixels = class_pixels(np.minimum(prediction, 2))
+            row = scored_row(index, prediction, target, 3)
+        row.confidence = float(rng.random())
         if index == 3:
             row.fail("undecodable", "broken")
             row.confidence = None
         rows.append(row)
-    data = part_file(rows, Part("d", "s", number, 4, ""), {})
-    return pq.read_table(pa.BufferReader(data), columns=list(SUMMARY_COLUMNS))
+    return as_table(rows, number)
 
 
-def test_the_order_of_parts_changes_no_bit():
+def summarize(tables, metrics=DEFAULTS, *, labels=LABELS, name="d", planned=8, complete=True):
+    counts = DatasetCounts(len(labels.classes))
+    for table in tables:
+        counts.add(table)
+    return summarize_dataset(name, labels, counts, metrics, planned=planned, complete=complete)
+
+
+def merged(groups):
+    """Add up groups of tables apart, then merge them."""
+    total = DatasetCounts(3)
+    for tables in groups:
+        counts = DatasetCounts(3)
+        for table in tables:
+            counts.add(table)
+        total += counts
+    return summarize_dataset("d", LABELS, total, DEFAULTS, planned=8, complete=True)
+
+
+def test_neither_the_order_of_parts_nor_their_grouping_changes_a_bit():
     tables = [part_table(number) for number in range(4)]
 
-    results = {
-        json.dumps(summarize_dataset("d", LABELS, order, planned=16, complete=True).to_json())
-        for order in itertools.permutations(tables)
+    results = {json.dumps(summarize(order).to_json()) for order in itertools.permutations(tables)}
+    a, b, c, d = tables
+    results |= {
+        json.dumps(merged(groups).to_json())
+        for groups in ([[a, b], [c, d]], [[d], [b, a, c]], [[c], [], [a], [d], [b]])
     }
 
     assert len(results) == 1
 
 
 def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_misses():
-    summary = summarize_dataset(
-        "d", LABELS, [part_table(0), part_table(1)], planned=8, complete=True
-    )
+    content = summarize([part_table(0), part_table(1)]).to_json()
 
-    content = summary.to_json()
     counts = np.array(content["confusion"])
     assert counts.shape == (3, 4)
     assert counts[:, 3].sum() > 0
@@ -68,15 +114,169 @@ def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_mi
     assert content["statuses"] == {"ok": 6, "undecodable": 2}
     assert counts.sum() + content["ignored_pixels"] == 4 * 42
     assert content["classes"][2]["target_pixels"] == 0
+    assert content["classes"][0]["predicted_pixels"] == counts[:, 0].sum()
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "num_classes"), ADVERSARIAL.values(), ids=ADVERSARIAL
+)
+def test_odd_label_maps_come_through_the_table_as_they_were_counted(
+    prediction, target, num_classes
+):
+    labels = LabelSet("odd", tuple(map(str, range(num_classes))), (), 255)
+    rows = [scored_row(0, prediction, target, num_classes)]
+
+    summary = summarize([as_table(rows)], labels=labels)
+
+    counts = confusion_matrix(prediction, target, num_classes=num_classes)
+    np.testing.assert_array_equal(summary.counts.confusion, counts)
+    expected = boundary_counts(prediction, target, num_classes=num_classes).iou
+    np.testing.assert_array_equal(summary.boundary_iou, expected)
+    assert json.dumps(summary.to_json(), allow_nan=False)
+
+
+def test_all_six_rules_stand_beside_the_one_asked_for():
+    tables = [part_table(0), part_table(1)]
+    by_rule = {
+        rule: summarize(tables, MetricsSpec(rule=rule)).to_json()
+        for rule in summarize(tables).scores.rules
+    }
+
+    assert len(by_rule) == 6
+    for rule, content in by_rule.items():
+        assert content["rule"] == rule
+        assert content["miou"] == content["rules"][rule]["miou"]
+        assert content["rules"] == by_rule["union_present"]["rules"]
+    rules = by_rule["union_present"]["rules"]
+    assert rules["gt_present"]["absent"] == ["c"]
+    assert rules["gt_present"]["averaged"] == 2
+    assert rules["union_present"]["absent"] == []
+    images = [scores(table_counts(table, row)).miou for table in tables for row in (0, 1)]
+    assert rules["image_mean"] == {
+        "miou": pytest.approx(np.mean(images)),
+        "averaged": 4,
+        "absent": [],
+    }
+
+
+def table_counts(table, row):
+    """A row's confusion matrix."""
+    counts = np.zeros((3, 4), dtype=np.int64)
+    for cell in table["confusion"][row].as_py():
+        counts[cell["target"], cell["prediction"]] = cell["pixels"]
+    return counts
+
+
+def test_the_images_own_mious_are_spread_over_quantiles_and_a_histogram():
+    half, full = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    half[:2] = 7  # outside the classes
+    void = np.full((4, 4), 255, np.uint8)
+    rows = [
+        scored_row(number, prediction, target, 3)
+        for number, (prediction, target) in enumerate([(half, full), (full, full), (full, void)])
+    ]
+
+    content = summarize([as_table(rows)]).to_json()["image_miou"]
+
+    assert (content["images"], content["undefined"]) == (2, 1)
+    assert content["quantiles"]["0.0"] == 0.5
+    assert content["quantiles"]["0.5"] == 0.75
+    assert content["quantiles"]["1.0"] == 1.0
+    filled = {
+        content["histogram"]["edges"][place]: images
+        for place, images in enumerate(content["histogram"]["images"])
+        if images
+    }
+    assert filled == {0.5: 1, 0.95: 1}
+
+
+def test_boundary_iou_is_there_if_its_counts_are():
+    table = part_table(0)
+    bare = table.set_column(
+        table.schema.get_field_index("boundary"),
+        "boundary",
+        pa.nulls(table.num_rows, table.schema.field("boundary").type),
+    )
+
+    with_counts, without = summarize([table]), summarize([bare])
+
+    expected = with_counts.counts.boundary.iou
+    content = with_counts.to_json()
+    assert [row["boundary_iou"] for row in content["classes"]] == expected.tolist()
+    assert content["mean_boundary_iou"] == pytest.approx(expected.mean())
+    assert without.to_json()["mean_boundary_iou"] is None
+    assert {row["boundary_iou"] for row in without.to_json()["classes"]} == {None}
+
+
+def test_cityscapes_has_categories_and_others_have_none():
+    labels = label_set("cityscapes")
+    rng = np.random.default_rng(0)
+    prediction, target = rng.integers(0, 19, (2, 20, 20), dtype=np.uint8)
+
+    summary = summarize([as_table([scored_row(0, prediction, target, 19)])], labels=labels)
+
+    categories = summary.to_json()["categories"]
+    assert [row["name"] for row in categories["classes"]][-1] == "vehicle"
+    assert categories["miou"] == pytest.approx(
+        np.mean([row["iou"] for row in categories["classes"]])
+    )
+    assert sum(row["target_pixels"] for row in categories["classes"]) == 400
+    assert summarize([part_table(0)]).to_json()["categories"] is None
+
+
+def test_datasets_of_the_same_classes_are_also_scored_together():
+    other = LabelSet("other", LABELS.classes, COLOURS[::-1], 0)
+    another = LabelSet("another", ("a", "c", "b"), COLOURS, 255)
+    first = summarize([part_table(0)], name="first")
+    second = summarize([part_table(1)], labels=other, name="second")
+    third = summarize([part_table(2)], labels=another, name="third", planned=None, complete=False)
+
+    [both] = combine([first, second, third], DEFAULTS)
+
+    assert both.datasets == ("first", "second")
+    content = both.to_json()
+    whole = summarize([part_table(0), part_table(1)]).to_json()
+    differing = {name for name in content if content[name] != whole[name]}
+    assert differing == {"name", "datasets", "images", "ignore_index"}  # planned: 16
+    assert combine([first, third], DEFAULTS) == []
+
+
+def test_a_dataset_without_targets_has_class_shares_and_confidence():
+    rows = [
+        MaskRow("s", number, "k", "u", None, confidence=confidence)
+        for number, confidence in enumerate([0.5, 0.75])
+    ]
+    rows[0].class_pixels = [{"class": 0, "pixels": 30}, {"class": 2, "pixels": 10}]
+    rows[1].class_pixels = [{"class": 2, "pixels": 40}]
+
+    content = summarize([as_table(rows)]).to_json()
+
+    assert content["mean_confidence"] == 0.625
+    assert [row["mask_share"] for row in content["classes"]] == [30 / 80, 0, 50 / 80]
+    assert [row["mask_pixels"] for row in content["classes"]] == [30, 0, 50]
+    for name in ("rule", "miou", "miou_interval", "rules", "image_miou", "confusion"):
+        assert content[name] is None, name
+    assert {row["iou"] for row in content["classes"]} == {None}
 
 
 def test_a_dataset_of_which_nothing_is_committed_has_no_scores_and_is_not_complete():
-    summary = summarize_dataset("d", LABELS, [], planned=8, complete=False)
+    summary = summarize([], complete=False)
 
     content = summary.to_json()
     assert content["complete"] is False
     assert content["miou"] is content["mean_confidence"] is None
     assert json.dumps(content, allow_nan=False)
+
+
+def test_the_confusion_matrix_as_csv_is_the_summarys_with_names():
+    labels = LabelSet("odd names", ("a, b", 'say "c"', "d"), COLOURS, 255)
+    summary = summarize([part_table(0)], labels=labels)
+
+    header, *rows = csv.reader(io.StringIO(summary.confusion_csv().decode()))
+
+    assert header == ["target", "a, b", 'say "c"', "d", "outside"]
+    assert [row[0] for row in rows] == list(labels.classes)
+    assert [list(map(int, row[1:])) for row in rows] == summary.to_json()["confusion"]
 
 
 def test_the_same_rows_give_the_same_file_and_the_file_says_whose_it_is():
@@ -91,15 +291,15 @@ def test_the_same_rows_give_the_same_file_and_the_file_says_whose_it_is():
     assert metadata["part"]["number"] == 7
 
 
-@pytest.mark.parametrize("pixels", [2**31 + 1, 2**40])
+@pytest.mark.parametrize("pixels", [2**31 + 1, 2**32 + 1, 2**40 + 1])
 def test_pixel_counts_past_32_bits_stay_exact(pixels):
     row = MaskRow("s", 0, "k", "u", None, ignored_pixels=pixels)
     row.class_pixels = [{"class": 1, "pixels": pixels}]
     row.confusion = [{"target": 1, "prediction": 1, "pixels": pixels}]
-    data = part_file([row], Part("d", "s", 0, 1, "end"), {})
-    table = pq.read_table(pa.BufferReader(data), columns=list(SUMMARY_COLUMNS))
+    row.boundary = [{"class": 1, "both": pixels, "target": pixels, "prediction": pixels + 1}]
 
-    content = summarize_dataset("d", LABELS, [table] * 3, planned=3, complete=True).to_json()
+    content = summarize([as_table([row])] * 3).to_json()
 
     assert content["confusion"][1][1] == content["classes"][1]["predicted_pixels"] == 3 * pixels
-    assert content["ignored_pixels"] == 3 * pixels
+    assert content["classes"][1]["mask_pixels"] == content["ignored_pixels"] == 3 * pixels
+    assert content["classes"][1]["boundary_iou"] == 3 * pixels / (3 * (pixels + 1))

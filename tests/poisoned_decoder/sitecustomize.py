@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import PngImagePlugin
 
 _BLOCK_BYTES = 1 << 28
-_MOST_BYTES = 6 << 30  # so that a failing test does not take the machine with it
+_MOST_BYTES = 12 << 30  # so that a failing test does not take the machine with it
 
 _load = PngImagePlugin.PngImageFile.load
 
