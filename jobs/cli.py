@@ -385,6 +385,7 @@ def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
     """Run a command and exit with its code; turn what it raises into a message and a code."""
     from jobs.progress import ProgressDisplay
     from pipeline import PipelineError
+    from pipeline.errors import StorageUnavailableError
     from refinenet_core import RefineNetError
 
     display = ProgressDisplay()
@@ -393,7 +394,8 @@ def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
         code = command(display)
     except (PipelineError, RefineNetError) as error:
         print(f"error: {error}", file=sys.stderr)
-        code = EXIT_INCOMPLETE if display.started else EXIT_WRONG_INPUT
+        later = display.started or isinstance(error, StorageUnavailableError)
+        code = EXIT_INCOMPLETE if later else EXIT_WRONG_INPUT
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         code = EXIT_INTERRUPTED

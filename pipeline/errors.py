@@ -32,6 +32,10 @@ class StorageError(PipelineError):
         return f"{self.uri}: {self.reason}"
 
 
+class StorageUnavailableError(StorageError):
+    """A storage location could not be used in all attempts, for a reason that passes."""
+
+
 class StorageFullError(StorageError):
     """A storage location takes no more: the disk is full, or a quota used up."""
 

@@ -162,7 +162,9 @@ class DatasetPlan:
     def to_parquet(self) -> bytes:
         """Return the plan as a Parquet file; where it lists images, one row group per shard."""
         buffer = io.BytesIO()
-        with pq.ParquetWriter(buffer, self.table.schema, compression="zstd") as writer:
+        with pq.ParquetWriter(
+            buffer, self.table.schema, compression="zstd", write_page_checksum=True
+        ) as writer:
             if "part" in self.table.schema.names:
                 for start, length in self._runs():
                     writer.write_table(self.table.slice(start, length), row_group_size=length)

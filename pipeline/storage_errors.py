@@ -7,7 +7,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.errors import ShardBrokenError, StorageError, StorageFullError
+from pipeline.errors import (
+    ShardBrokenError,
+    StorageError,
+    StorageFullError,
+    StorageUnavailableError,
+)
+from pipeline.retrying import passes
 from pipeline.uris import protocol_of, shown
 
 # What readers of an open file raise about its content: that is not the storage's.
@@ -29,7 +35,8 @@ def _explain(uri: str, error: Exception) -> StorageError:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or _mentions(str(error), ("QuotaExceeded", "StorageFull", "InsufficientStorage")):
         return StorageFullError(shown(uri), f"there is no space left ({error}); free some")
-    return StorageError(shown(uri), _reason(uri, error))
+    kind = StorageUnavailableError if passes(error) else StorageError
+    return kind(shown(uri), _reason(uri, error))
 
 
 def _reason(uri: str, error: Exception) -> str:
