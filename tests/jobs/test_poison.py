@@ -4,25 +4,26 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image, PngImagePlugin
 
 import command
-from tiny_job import TinyJob
+from tiny_job import TinyJob, decode_mask, predict
 
 pytestmark = pytest.mark.ray
 
 POISONED_DECODER = Path(__file__).parents[1] / "poisoned_decoder"
-POISONS = {3: "segfault", 6: "memory", 8: "hang"}
-# Of a part in the first pass, then whole in a child, then the image alone in one.
-MOST_ATTEMPTS = 3 + 1 + 1
+POISONS = {3: "segfault", 6: "memory", 8: "hang", 11: "network"}
+# Of a part in the first pass; then decoded alone, whole in a child, alone in one.
+MOST_ATTEMPTS = 3 + 1 + 1 + 1
 ROOM_BYTES = 7 << 30  # for Ray and the memory eater, before Ray's memory monitor kills it
 
 
 @pytest.fixture
 def poisoned(tmp_path, checkpoint):
-    """A job of 20 images, three of which are poison, and the environment that makes them so."""
+    """A job of 20 images, four of which are poison, and the environment that makes them so."""
     job = TinyJob.make(tmp_path / "job", checkpoint, images=20)
     for number, poison in POISONS.items():
         path = job.root / "images" / f"picture-{number:02d}.png"
@@ -30,7 +31,7 @@ def poisoned(tmp_path, checkpoint):
         text.add_text("poison", poison)
         Image.open(path).save(path, pnginfo=text)
     job.dataset["decode"] = {"timeout_s": 0.5, "max_pixels": 10_000_000}
-    job.spec["tolerance"] = {"failed_images": 3}
+    job.spec["tolerance"] = {"failed_images": 4}
     memory = psutil.virtual_memory()
     used = memory.total - memory.available
     environment = {
@@ -41,11 +42,14 @@ def poisoned(tmp_path, checkpoint):
     return job, environment
 
 
-def test_images_that_kill_their_decoder_are_crashed_rows_and_the_rest_is_done(poisoned, tmp_path):
+@pytest.mark.timeout(700)
+def test_images_that_kill_their_decoder_are_crashed_rows_and_the_rest_is_done(
+    poisoned, tmp_path, checkpoint
+):
     job, environment = poisoned
     spec = job.write_spec()
 
-    finished = command.run("run", spec, environment=environment)
+    finished = command.run("run", spec, environment=environment, timeout_s=600)
 
     assert finished.returncode == 0, finished.stderr
     rows = {row["index"]: row for row in job.rows()}
@@ -57,27 +61,15 @@ def test_images_that_kill_their_decoder_are_crashed_rows_and_the_rest_is_done(po
         "decoding it took more memory than an image may take",
         "took longer than 0.5 s to decode",
     }
+    assert crashed[11] == "predicting it: the process was killed by SIGSEGV"
     assert crashed[8] == "decoding it: the process took longer than 11 s"
-    assert Counter(row["status"] for row in rows.values()) == {"ok": 17, "crashed": 3}
+    assert Counter(row["status"] for row in rows.values()) == {"ok": 16, "crashed": 4}
     assert all(rows[index]["mask"] is None for index in crashed)
+    for index, row in rows.items():
+        if row["status"] == "ok":
+            image = np.asarray(Image.open(job.root / "images" / f"picture-{index:02d}.png"))
+            expected = predict(checkpoint, image, job.spec["inference"]["scales"])
+            np.testing.assert_array_equal(decode_mask(row["mask"]), expected)
     attempts = Counter((tmp_path / "attempts").read_text().split())
     assert set(attempts) == set(POISONS.values())
     assert max(attempts.values()) <= MOST_ATTEMPTS
-
-
-def test_the_others_have_the_masks_that_they_have_without_the_poison(poisoned, tmp_path):
-    job, environment = poisoned
-    for number in (6, 8):  # one poison is enough here
-        path = job.root / "images" / f"picture-{number:02d}.png"
-        Image.open(path).save(path)
-    finished = command.run("run", job.write_spec(), environment=environment)
-    disturbed = {row["index"]: row["mask"] for row in job.rows()}
-    # The same images without the one that is poison: batches are formed of what can be decoded.
-    path = job.root / "images" / "picture-03.png"
-    path.write_bytes(b"no image")
-    job.spec["output"] = str(tmp_path / "undisturbed")
-
-    undisturbed = command.run("run", job.write_spec(), environment=dict(os.environ))
-
-    assert finished.returncode == undisturbed.returncode == 0
-    assert {row["index"]: row["mask"] for row in job.rows()} == disturbed

@@ -32,7 +32,8 @@ spec = JobSpec.from_mapping({"name": "big", "model": {"checkpoint": "/m.pth"},
                              "datasets": [dataset], "output": output})
 plan = DatasetPlan.from_parquet("big", Path(plan).read_bytes())
 start, start_cpu = time.perf_counter(), time.process_time()
-report = make_report(Job(spec, None, 0, FINGERPRINT), [plan], Output(spec.output, Storage()), RunTimings())
+job = Job(spec, None, 0, FINGERPRINT)
+report = make_report(job, [plan], Output(output, Storage()), RunTimings())
 figures = {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - start_cpu}
 peak = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines()
         if line.startswith("VmHWM")]

@@ -1,7 +1,8 @@
 """Python's start-up hook: where this folder is on the path, PNG files marked so poison Pillow.
 
 A file whose text chunk `poison` says `segfault`, `memory` or `hang` does that to whoever decodes
-it, as a faulty C library would. Each attempt is a line in the file that POISON_LOG names.
+it, as a faulty C library would; `network` kills the process when a network looks at it next. Each
+attempt is a line in the file that POISON_LOG names.
 """
 
 import ctypes
@@ -19,11 +20,12 @@ _load = PngImagePlugin.PngImageFile.load
 
 
 def _load_poisoned(image: PngImagePlugin.PngImageFile) -> object:
-    poison = image.info.get("poison")
+    poison = image.info.pop("poison", None)  # once for each time that it is opened
     if poison:
         with Path(os.environ["POISON_LOG"]).open("a") as log:
             log.write(f"{poison}\n")
-        {"segfault": _segfault, "memory": _eat, "hang": _hang}[poison]()
+        deeds = {"segfault": _segfault, "memory": _eat, "hang": _hang, "network": _poison_network}
+        deeds[poison]()
     return _load(image)
 
 
@@ -42,6 +44,12 @@ def _eat() -> None:
 
 def _hang() -> None:
     ctypes.PyDLL(None).sleep(1000)  # in C, without letting go of Python's lock
+
+
+def _poison_network() -> None:
+    torch = sys.modules.get("torch")  # not there in a process that only decodes
+    if torch:
+        torch.nn.Conv2d.forward = lambda *_: ctypes.string_at(0)
 
 
 PngImagePlugin.PngImageFile.load = _load_poisoned
