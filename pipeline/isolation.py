@@ -9,7 +9,6 @@ child. If that dies, they are segmented alone, to find those at which the networ
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
@@ -81,12 +80,7 @@ class IsolatingSegmenter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the children: they hold memory, and the next part may come much later."""
         self.decoding.close()
         self.segmenting.close()

@@ -63,9 +63,8 @@ class Output:
         Raises:
             OutputError: It is none of ours.
         """
-        if not self.storage.exists(self.job_uri):
-            return None
-        return JobRecord.parse(self.storage.read(self.job_uri), self.job_uri)
+        data = self.storage.read_if_there(self.job_uri)
+        return None if data is None else JobRecord.parse(data, self.job_uri)
 
     def check(self, job: Job) -> JobRecord | None:
         """Return the folder's record if it is this job's already, which a run then resumes.
@@ -160,10 +159,8 @@ class Output:
 
     def read_plan(self, dataset: str) -> DatasetPlan | None:
         """Return a dataset's frozen plan, None if there is none yet."""
-        uri = self.plan_uri(dataset)
-        if not self.storage.exists(uri):
-            return None
-        return DatasetPlan.from_parquet(dataset, self.storage.read(uri))
+        data = self.storage.read_if_there(self.plan_uri(dataset))
+        return None if data is None else DatasetPlan.from_parquet(dataset, data)
 
     def read_plan_table(self, dataset: str) -> pa.Table:
         """Return the whole table of a frozen plan, a million images' as well."""

@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.errors import StorageError
 from pipeline.listing import StoredObject, list_names, list_pages, stored_object
 from pipeline.retrying import RETRIES, Attempt, ShortReadError
 from pipeline.storage_errors import explained, says_exists
@@ -65,6 +66,19 @@ class Storage:
             StorageError: It is not there, or may not or cannot be read.
         """
         return self._do(uri, lambda fs, path: bytes(fs.cat_file(path)))
+
+    def read_if_there(self, uri: str) -> bytes | None:
+        """Return an object's bytes, None if there is no such object.
+
+        Raises:
+            StorageError: It may not or cannot be read.
+        """
+        try:
+            return self.read(uri)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
 
     @contextlib.contextmanager
     def open(self, uri: str, *, block_bytes: int | None = None) -> Iterator[IO[bytes]]:
