@@ -89,7 +89,9 @@ def write_table(file: IO[bytes], images: Iterable[PackedImage]) -> None:
 def _member_name(key: str, taken: set[str]) -> str:
     """Return a path that is safe to unpack, without dots, and not taken yet."""
     steps = [re.sub(r"[^\w-]", "_", step) for step in key.split("/") if step.strip(".")]
-    wanted = name = "/".join(steps)[:200].strip("/_") or "image"
+    # Of bytes, for a longer name cannot be unpacked.
+    short = "/".join(steps).encode()[:200].decode(errors="ignore")
+    wanted = name = short.strip("/_") or "image"
     number = 1
     while name in taken:
         number += 1

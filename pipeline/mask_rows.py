@@ -1,0 +1,96 @@
+"""The rows of part files, read back: of each image what its mask needs, a few at a time."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import DecodeError, OutputError
+from pipeline.mask_table import MaskRow
+from pipeline.part_check import read_mask
+from pipeline.safe_names import Hashes, name_hash, safe_name
+from pipeline.storage import Storage
+from pipeline.uris import shown
+
+Labels = npt.NDArray[np.uint8]
+
+_BATCH_ROWS: Final = 16
+_COLUMNS: Final = (
+    *("shard", "index", "key", "uri", "target_uri", "status"),
+    *("height", "width", "mask", "image_sha256"),
+)
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A part file and access to it.
+
+    Attributes:
+        uri: Where it is.
+        storage: Access to it.
+    """
+
+    uri: str
+    storage: Storage
+
+    def rows(self) -> Iterator[MaskRow]:
+        """Yield its rows, with what a mask needs; the other fields are None.
+
+        Raises:
+            OutputError: It is damaged.
+            StorageError: It cannot be read.
+        """
+        with self._opened() as content:
+            for batch in content.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS)):
+                for row in batch.to_pylist():
+                    yield MaskRow(**row)
+
+    def labels(self, row: MaskRow) -> Labels:
+        """Return the label map of a row that has a mask, shape (H, W).
+
+        Raises:
+            OutputError: Its mask is damaged.
+        """
+        try:
+            return read_mask(row.mask or b"", row.height, row.width)
+        except DecodeError as error:
+            raise self._damaged(f"the mask in row {row.index}: {error.reason}") from error
+
+    def count(self, extension: str) -> tuple[int, Hashes]:
+        """Return the number of rows, and the hashes of the names of those that may have a mask.
+
+        Args:
+            extension: What names would end in.
+
+        Raises:
+            OutputError: It is damaged.
+            StorageError: It cannot be read.
+        """
+        with self._opened() as content:
+            table = content.read(columns=["key", "height"])
+        keys = table["key"].filter(pc.is_valid(table["height"])).to_pylist()
+        hashes = [name_hash(safe_name(key, extension)) for key in keys]
+        return table.num_rows, np.array(hashes, dtype=np.int64)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        damage: Exception | None = None
+        with self.storage.open(self.uri) as file:
+            try:
+                yield pq.ParquetFile(file, page_checksum_verification=True)
+            except (pa.ArrowException, OSError) as error:  # the storage's own are StorageErrors
+                damage = error
+        if damage is not None:
+            raise self._damaged(str(damage).splitlines()[0]) from damage
+
+    def _damaged(self, reason: str) -> OutputError:
+        return OutputError(
+            shown(self.uri),
+            f"is damaged: {reason}; `refinenet-batch verify` says how to mend the output",
+        )
