@@ -38,6 +38,15 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, help="Take the first N images of each dataset, as a job of its own."),
 ]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="List the datasets again; add what is new.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Make parts with failed images again.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Delete an earlier job's results; start afresh.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
@@ -45,15 +54,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 def run_command(
     spec: SpecFile,
     limit: Limit = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="List the datasets again; add what is new.")
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Make parts with failed images again.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete an earlier job's results; start afresh.")
-    ] = False,
+    refresh: Refresh = False,
+    retry_failed: RetryFailed = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a job; if its output is there in part, do what is missing.
@@ -63,6 +66,23 @@ def run_command(
     """
     how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
     _exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json))
+
+
+@app.command("evaluate")
+def evaluate_command(
+    spec: SpecFile,
+    limit: Limit = None,
+    refresh: Refresh = False,
+    retry_failed: RetryFailed = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score masks that exist, or fuse several outputs: a job without a model. Exit codes as `run`.
+
+    The `images` of a spec with `predictions` are the masks; `fuse` names the outputs.
+    """
+    how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
+    _exit_with(lambda display: _evaluate(_load(spec, limit), display, how, as_json=as_json))
 
 
 @app.command("plan")
@@ -81,6 +101,34 @@ def verify_command(
     Exit codes: 0 nothing is wrong; 3 parts are missing or wrong; 2 it is no output of ours.
     """
     _exit_with(lambda _: _verify(output, as_json=as_json))
+
+
+@app.command("export")
+def export_command(
+    output: Annotated[str, typer.Argument(help="A job's output folder: a path or URL.")],
+    target: Annotated[str, typer.Argument(help="Folder for the files: a path or URL.")],
+    export_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="labels|palette|overlay|coco|geojson|webdataset",
+            help="PNGs of class ids, PNGs in colours, images half in colours, run lengths (JSON), "
+            "polygons, or tars of PNGs.",
+            show_default=False,
+        ),
+    ],
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Dataset to export; by default all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the masks of an output as pictures, annotations or tars.
+
+    The same command again writes the same files. Exit codes: 0 every mask is exported; 3 parts,
+    or images for overlays, are missing; 2 output, target or command wrong.
+    """
+    asked = {"export_format": export_format, "datasets": dataset or ()}
+    _exit_with(lambda display: _export(output, target, asked, display, as_json=as_json))
 
 
 @app.command("pack")
@@ -253,6 +301,19 @@ def _run(
     return report.exit_code
 
 
+def _evaluate(
+    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool], *, as_json: bool
+) -> int:
+    from pipeline.errors import SpecError
+
+    if spec.model is not None:
+        raise SpecError(
+            "model",
+            ("masks that exist need none; leave it out, or use `refinenet-batch run`",),
+        )
+    return _run(spec, display, how, as_json=as_json)
+
+
 def _shown_run(
     spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool] | None = None
 ) -> "RunReport":
@@ -286,6 +347,27 @@ def _verify(output: str, *, as_json: bool) -> int:
         _print_json(report.to_json())
     else:
         print("\n".join(verified_lines(report)))
+    return report.exit_code
+
+
+def _export(
+    output: str, target: str, asked: dict[str, Any], display: "ProgressDisplay", *, as_json: bool
+) -> int:
+    from jobs.exporting import ExportLines, exported_lines
+    from pipeline import export
+    from pipeline.dataset_export import ExportProgress
+
+    lines = ExportLines(lambda line: print(line, file=sys.stderr))
+
+    def observe(progress: ExportProgress) -> None:
+        display.started = True  # what fails from here on is the same command's to finish
+        lines(progress)
+
+    report = export(output, target, **asked, observer=observe)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print("\n".join(exported_lines(report)))
     return report.exit_code
 
 

@@ -16,7 +16,7 @@ def complete_spec(spec: JobSpec, info: "CheckpointInfo") -> JobSpec:
     """Return a spec with the model, its options and the classes filled in where it has none.
 
     Args:
-        spec: What the user asked for.
+        spec: What the user asked for; it has a model.
         info: What the checkpoint says of itself, or what its parameters tell.
 
     Raises:

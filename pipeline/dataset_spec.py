@@ -19,6 +19,15 @@ Extension = Annotated[str, Field(pattern=r"^[^./][^/]*$")]
 Format = Literal["folder", "webdataset", "manifest", "parquet"]
 
 
+def _check_translation(spec: "LabelsSpec | PredictionsSpec") -> None:
+    """Refuse two translations at once; it stands here because `LabelsSpec()` is a default below."""
+    if spec.label_map is not None and spec.reduce_zero_label:
+        raise ValueError("label_map and reduce_zero_label exclude each other; give the map")
+    translated = spec.label_map is not None or spec.reduce_zero_label
+    if translated and spec.encoding in ("colours", "published"):
+        raise ValueError("label_map and reduce_zero_label are for masks that are indices")
+
+
 class ClassSpec(Section):
     """A class by name, with the colour that its pixels get in masks."""
 
@@ -71,13 +80,40 @@ class LabelsSpec(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.label_map is not None and self.reduce_zero_label:
-            raise ValueError("label_map and reduce_zero_label exclude each other; give the map")
-        if self.encoding == "colours" and (self.label_map is not None or self.reduce_zero_label):
-            raise ValueError("label_map and reduce_zero_label are for targets that are indices")
+        _check_translation(self)
         if self.encoding != "colours" and self.ignore_colours is not None:
             raise ValueError("ignore_colours is for targets with `encoding: colours`")
         return self
+
+
+class PredictionsSpec(Section):
+    """How masks that exist already hold labels, where they are scored in place of a model's.
+
+    A value or colour that stands for no class is a prediction outside the classes: a miss.
+
+    Attributes:
+        encoding: "indices": grey values or palette indices, which are class ids; "colours": the
+            classes' colours; "published": as the label set's own masks hold them.
+        reduce_zero_label: 0 is no class, and k stands for class k - 1.
+        label_map: Class id, or `ignore_index` for none, by the value that a mask holds.
+    """
+
+    encoding: Literal["indices", "colours", "published"] = "indices"
+    reduce_zero_label: bool = False
+    label_map: dict[Annotated[int, Field(ge=0, le=65535)], ClassId] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_translation(self)
+        return self
+
+    def as_labels(self) -> LabelsSpec:
+        """Return the same in the words that are used of targets."""
+        return LabelsSpec(
+            encoding=None if self.encoding == "published" else self.encoding,
+            reduce_zero_label=self.reduce_zero_label,
+            label_map=self.label_map,
+        )
 
 
 class DecodeSpec(Section):
@@ -102,13 +138,15 @@ class DatasetSpec(Section):
         format: How its images are kept.
         images: A glob or a folder ("folder"); tars ("webdataset"), a manifest, Parquet files, by
             a glob or with brace ranges such as `{0000..0127}`.
-        targets: The target of each image ("folder"), as a pattern.
+        targets: The target of each image ("folder", and "parquet" with encoded images), as a
+            pattern.
         targets_missing: What an image without a target is, where all are listed beforehand.
         members: Which members of a tar are image and target.
         columns: Which columns of a manifest or table are image, target and key.
         classes: A built-in label set's name, or the classes; None takes the checkpoint's.
         ignore_index: Value of unlabelled pixels.
         labels: How targets hold labels.
+        predictions: How `images` hold labels, if they are masks that are to be scored.
         decode: How images are decoded.
     """
 
@@ -122,16 +160,17 @@ class DatasetSpec(Section):
     classes: str | tuple[str, ...] | tuple[ClassSpec, ...] | None = None
     ignore_index: ClassId | None = None
     labels: LabelsSpec = LabelsSpec()
+    predictions: PredictionsSpec | None = None
     decode: DecodeSpec = DecodeSpec()
 
     @property
     def has_targets(self) -> bool:
         """Whether predictions are scored."""
-        if self.format == "folder":
-            return self.targets is not None
-        if self.format == "webdataset":
-            return self.members is not None and self.members.target is not None
-        return self.columns is not None and self.columns.target is not None
+        return (
+            self.targets is not None
+            or (self.members is not None and self.members.target is not None)
+            or (self.columns is not None and self.columns.target is not None)
+        )
 
     @model_validator(mode="after")
     def _braces_expand(self) -> Self:
@@ -159,12 +198,14 @@ class DatasetSpec(Section):
     @model_validator(mode="after")
     def _fields_fit_the_format(self) -> Self:
         for field, formats, instead in (
-            ("targets", ("folder",), "`members` or `columns` say where targets are"),
+            ("targets", ("folder", "parquet"), "`members` or `columns` say where targets are"),
             ("members", ("webdataset",), "it is for tars"),
             ("columns", ("manifest", "parquet"), "it is for manifests and tables"),
         ):
             if getattr(self, field) is not None and self.format not in formats:
                 raise ValueError(f"{field} does not go with format {self.format!r}; {instead}")
+        if self.targets is not None and self.columns is not None and self.columns.target:
+            raise ValueError("targets and columns.target both say where targets are; give one")
         return self
 
     @model_validator(mode="after")
@@ -172,9 +213,13 @@ class DatasetSpec(Section):
         if self.classes is None:  # the checkpoint tells them: `completion` validates again
             return self
         labels = self.label_set()
-        _check_label_map(labels, self.labels)
-        if self.labels.encoding == "colours":
-            _check_colours(labels, self.labels)
+        given = {"labels": self.labels}
+        if self.predictions is not None:
+            given["predictions"] = self.predictions.as_labels()
+        for section, spec in given.items():
+            _check_label_map(labels, spec, section)
+            if spec.encoding == "colours":
+                _check_colours(labels, spec, section)
         return self
 
     def label_set(self) -> LabelSet:
@@ -207,24 +252,24 @@ def _ignoring(known: LabelSet, ignore_index: int) -> LabelSet:
     return replace(known, ignore_index=ignore_index, label_map=label_map)
 
 
-def _check_label_map(labels: LabelSet, spec: LabelsSpec) -> None:
+def _check_label_map(labels: LabelSet, spec: LabelsSpec, section: str) -> None:
     allowed = {*range(len(labels.classes)), labels.ignore_index}
     unknown = sorted(set((spec.label_map or {}).values()) - allowed)
     if unknown:
         raise ValueError(
-            f"labels.label_map gives {unknown}, none of the {len(labels.classes)} classes (0 to "
+            f"{section}.label_map gives {unknown}, none of the {len(labels.classes)} classes (0 to "
             f"{len(labels.classes) - 1}) and not ignore_index {labels.ignore_index}"
         )
 
 
-def _check_colours(labels: LabelSet, spec: LabelsSpec) -> None:
+def _check_colours(labels: LabelSet, spec: LabelsSpec, section: str) -> None:
     owners: dict[tuple[int, int, int], str] = {}
     for name, colour in zip(labels.classes, labels.colours, strict=True):
         if colour in owners:
             raise ValueError(
                 f"classes {owners[colour]!r} and {name!r} share the colour {colour}, so that "
-                "targets cannot be read by colour; give targets that are indices, or list the "
-                "classes with colours that differ"
+                f"{section} cannot go by colour; give masks that are indices, or list the classes "
+                "with colours that differ"
             )
         owners[colour] = name
     for colour in spec.ignore_colours or ():

@@ -1,4 +1,4 @@
-"""The run on Ray: read → segment → commit as stages of one streaming dataset."""
+"""The run on Ray: read → segment, score or fuse → commit as stages of one streaming dataset."""
 
 import math
 import os
@@ -24,7 +24,7 @@ from pipeline.work_item import WorkItem, pack_items
 
 if TYPE_CHECKING:
     from pipeline.isolation import IsolatingSegmenter
-    from pipeline.segmenter import Segmenter
+    from pipeline.part_maker import PartMaker
 
 # Logical CPUs, for scheduling. An actor claims less than its threads: on a machine of two cores
 # the reading and writing tasks would otherwise wait for a CPU that the actor holds for ever.
@@ -49,6 +49,8 @@ def plan_pool(job: Job) -> Pool:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if job.spec.resources.actors:
         actors = job.spec.resources.actors
+    elif job.spec.model is None:  # little of its work is done outside Python's lock
+        actors = ActorsSpec(max=cores or 1)
     else:
         most = 1
         if job.gpus_per_actor:
@@ -93,10 +95,7 @@ class Execution:
             return
         pa.default_memory_pool().release_unused()  # what planning a million images took
         with running_ray(retries=_RETRIES):
-            # They import PyTorch, which takes seconds: only now is it sure that there is work.
-            from pipeline.isolation import IsolatingSegmenter  # noqa: PLC0415
-            from pipeline.segmenter import Segmenter  # noqa: PLC0415
-
+            make, make_isolated = _makers(self.job)
             stop = StopFlag()
 
             def ask_to_stop() -> None:
@@ -104,18 +103,18 @@ class Execution:
                 self.observer.stopping(_STOPPING_S)
 
             with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
-                yield from self._pass(items, Segmenter, stop)
+                yield from self._pass(items, make, stop)
                 left_out = self.output.left_out(self.plans)
                 if left_out and not interruption.requested:
                     self.observer.isolating(len(left_out))
-                    yield from self._pass(left_out, IsolatingSegmenter, stop)
+                    yield from self._pass(left_out, make_isolated, stop)
                 if interruption.requested:
                     raise KeyboardInterrupt
 
     def _pass(
         self,
         items: Sequence[WorkItem],
-        segmenter: "type[Segmenter | IsolatingSegmenter]",
+        make: "type[PartMaker | IsolatingSegmenter]",
         stop: StopFlag,
     ) -> Iterator[Receipt]:
         """Run work items through the stages once."""
@@ -136,7 +135,7 @@ class Execution:
                 num_cpus=_READER_CPUS,
             )
             .map_batches(
-                segmenter,
+                make,
                 fn_constructor_args=(self.job, self.output.storage),
                 fn_constructor_kwargs={"threads": pool.threads, "stop": stop},
                 batch_size=1,
@@ -166,3 +165,22 @@ class Execution:
                 if receipt.refused:
                     raise StorageError(self.output.part_uri(receipt.part), receipt.refused)
                 yield receipt
+
+
+def _makers(job: Job) -> "tuple[type[PartMaker], type[IsolatingSegmenter]]":
+    """Return what makes parts in a run's first pass and in its second.
+
+    Some import PyTorch, which takes seconds: this is called when it is sure that there is work.
+    """
+    from pipeline.isolation import IsolatingSegmenter  # noqa: PLC0415
+    from pipeline.scorer import IsolatingScorer, Scorer  # noqa: PLC0415
+
+    if job.spec.fuse is not None:
+        from pipeline.fuser import Fuser, IsolatingFuser  # noqa: PLC0415
+
+        return Fuser, IsolatingFuser
+    if job.spec.model is None:
+        return Scorer, IsolatingScorer
+    from pipeline.segmenter import Segmenter  # noqa: PLC0415
+
+    return Segmenter, IsolatingSegmenter

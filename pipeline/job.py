@@ -26,13 +26,13 @@ class Job:
 
     Attributes:
         spec: What the user asked for, complete.
-        checkpoint: What was loaded from the checkpoint, its digest among it.
+        checkpoint: What was loaded from the checkpoint, its digest among it; None without a model.
         gpus_per_actor: GPUs of each actor; 0 runs on the CPU.
         fingerprint: Everything that decides the bytes of the results; strict JSON.
     """
 
     spec: JobSpec
-    checkpoint: "CheckpointReport"
+    checkpoint: "CheckpointReport | None"
     gpus_per_actor: float
     fingerprint: Fingerprint = field(repr=False)
 
@@ -86,7 +86,8 @@ class JobRecord:
             "datasets": self.datasets,
             "fingerprint": self.fingerprint,
             "spec": job.spec.model_dump(mode="json"),
-            "checkpoint": {"uri": job.spec.model.checkpoint, "sha256": job.checkpoint.sha256},
+            "checkpoint": job.checkpoint
+            and {"uri": job.spec.network.checkpoint, "sha256": job.checkpoint.sha256},
             "versions": library_versions(),
         }
         return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()

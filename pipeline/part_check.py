@@ -47,6 +47,11 @@ class PartRules:
     has_targets: bool
     protocol: str
 
+    @property
+    def may_miss(self) -> bool:
+        """Whether masks may have pixels of no class: those that were not predicted by the job."""
+        return "scoring" in self.fingerprint
+
 
 @dataclass(frozen=True)
 class CheckedPart:
@@ -229,14 +234,16 @@ def _row_problems(row: MaskRow, rules: PartRules) -> Iterator[str]:
             yield "has counts but no mask"
         return
     try:
-        labels = _read_mask(row.mask, row.height, row.width)
+        labels = read_mask(row.mask, row.height, row.width)
     except DecodeError as error:
         yield f"has a mask that cannot be read: {error.reason}"
         return
     region = _region(rules.protocol, *labels.shape)
     seen = labels[region]
     found = class_pixels(seen)
-    if found[-1]["class"] >= rules.num_classes:
+    # Masks that were not predicted here may be of no class in places: misses in their scores.
+    outside = found.pop()["pixels"] if rules.may_miss and found[-1]["class"] == _OUTSIDE else 0
+    if found and found[-1]["class"] >= rules.num_classes:
         yield f"has class {found[-1]['class']} in its mask, of {rules.num_classes} classes"
     if np.count_nonzero(labels == _OUTSIDE) < labels.size - seen.size:
         yield f"has labels in its mask where the protocol {rules.protocol} does not look"
@@ -244,10 +251,11 @@ def _row_problems(row: MaskRow, rules: PartRules) -> Iterator[str]:
         yield "is flagged `cropped` where it is not, or not flagged where it is"
     if row.class_pixels != found:
         yield "has `class_pixels` that its mask does not have"
-    yield from _score_problems(row, labels.size, {c["class"]: c["pixels"] for c in found}, rules)
+    pixels = {-1: outside, **{cell["class"]: cell["pixels"] for cell in found}}
+    yield from _score_problems(row, labels.size, pixels, rules)
 
 
-def _read_mask(data: bytes, height: int | None, width: int | None) -> npt.NDArray[np.uint8]:
+def read_mask(data: bytes, height: int | None, width: int | None) -> npt.NDArray[np.uint8]:
     """Return a mask's class ids, shape (height, width).
 
     Raises:

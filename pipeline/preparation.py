@@ -1,11 +1,13 @@
-"""Preparing a job: its checkpoint is read and fitted, everything that decides results is fixed."""
+"""Preparing a job: what it starts from is read, everything that decides results is fixed."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import refinenet_core
 from pipeline.completion import complete_spec
 from pipeline.errors import SpecError
-from pipeline.job import Fingerprint, Job
+from pipeline.fusion_inputs import FusionInput, fused_spec, read_inputs
+from pipeline.job import Job
 from pipeline.mask_table import TABLE_VERSION
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
@@ -14,6 +16,8 @@ from pipeline.uris import shown
 if TYPE_CHECKING:
     from refinenet_core import CheckpointReport, RefineNet
 
+FUSING_RULE = "quarter-bicubic-mean/1"  # changes with anything that changes a label
+SCORING_RULE = "masks/1"  # changes with anything that changes what a mask is taken to say
 AVERAGING_RULE = "softmax-stride4-bilinear-mean/2"  # changes with anything that changes a label
 
 
@@ -21,28 +25,38 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     """Check everything about a job that can be checked without its images.
 
     Args:
-        spec: What the user asked for; what it leaves out is taken from the checkpoint.
-        storage: Access to the checkpoint.
+        spec: What the user asked for; what it leaves out is taken from the checkpoint, or from
+            the outputs that it fuses.
+        storage: Access to them.
         gpus: GPUs that the run can use; by default those of this machine.
 
     Raises:
         SpecError: The model is unknown, something is left out that the checkpoint does not tell,
             or more GPUs are asked for than there are.
         CheckpointError: The checkpoint is missing or does not fit the model.
-        StorageError: The checkpoint cannot be read.
+        OutputError: An output that is to be fused cannot be.
+        StorageError: The checkpoint or an output cannot be read.
     """
+    if spec.fuse is not None:
+        inputs = read_inputs(spec, storage)
+        spec = fused_spec(spec, inputs)
+        return Job(spec, None, 0, _fusing(inputs) | _common(spec))
+    if spec.model is None:
+        return Job(spec, None, 0, _scoring(spec) | _common(spec))
     import torch  # noqa: PLC0415 - whoever imports the pipeline to read or write needs none
 
     gpus = torch.cuda.device_count() if gpus is None else gpus
     gpus_per_actor = _gpus_per_actor(spec, gpus)
-    checkpoint = storage.read(spec.model.checkpoint)
-    info = refinenet_core.inspect_checkpoint(checkpoint, source=shown(spec.model.checkpoint))
+    location = spec.model.checkpoint
+    checkpoint = storage.read(location)
+    info = refinenet_core.inspect_checkpoint(checkpoint, source=shown(location))
     spec = complete_spec(spec, info)
     _, report = load_model(spec, checkpoint)
     precision = refinenet_core.resolve_precision(
         spec.inference.precision, "cuda" if gpus_per_actor else "cpu"
     )
-    return Job(spec, report, gpus_per_actor, _fingerprint(spec, report.sha256, precision))
+    fingerprint = _segmenting(spec, report.sha256, precision) | _common(spec)
+    return Job(spec, report, gpus_per_actor, fingerprint)
 
 
 def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, CheckpointReport]":
@@ -51,16 +65,15 @@ def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, Checkpoint
     Raises:
         CheckpointError: The checkpoint does not fit the model.
     """
+    asked = spec.network
     model = refinenet_core.build_model(
-        spec.model.name or "",
-        spec.model.num_classes or 0,
-        poolings=spec.model.poolings or 0,
-        improved_pooling=bool(spec.model.improved_pooling),
+        asked.name or "",
+        asked.num_classes or 0,
+        poolings=asked.poolings or 0,
+        improved_pooling=bool(asked.improved_pooling),
         device="meta",
     )
-    return model, refinenet_core.load_checkpoint(
-        model, checkpoint, source=shown(spec.model.checkpoint)
-    )
+    return model, refinenet_core.load_checkpoint(model, checkpoint, source=shown(asked.checkpoint))
 
 
 def _gpus_per_actor(spec: JobSpec, gpus: int) -> float:
@@ -75,12 +88,13 @@ def _gpus_per_actor(spec: JobSpec, gpus: int) -> float:
     return float(asked)
 
 
-def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Fingerprint:
+def _segmenting(spec: JobSpec, checkpoint_sha256: str, precision: str) -> dict[str, Any]:
+    """Return what decides the labels of a network."""
     return {
-        "model": spec.model.name,
-        "num_classes": spec.model.num_classes,
-        "poolings": spec.model.poolings,
-        "improved_pooling": spec.model.improved_pooling,
+        "model": spec.network.name,
+        "num_classes": spec.network.num_classes,
+        "poolings": spec.network.poolings,
+        "improved_pooling": spec.network.improved_pooling,
         "checkpoint_sha256": checkpoint_sha256,
         "precision": precision,
         "scales": list(spec.inference.scales),
@@ -90,6 +104,31 @@ def _fingerprint(spec: JobSpec, checkpoint_sha256: str, precision: str) -> Finge
         "batch_pixels": spec.inference.batch_pixels,
         "max_pixels_per_pass": spec.inference.max_pixels_per_pass,
         "probabilities": spec.inference.probabilities,
+    }
+
+
+def _fusing(inputs: Sequence[FusionInput]) -> dict[str, Any]:
+    """Return what decides the labels of averaged probabilities."""
+    return {
+        "fusing": FUSING_RULE,
+        "fused": [{"fingerprint_sha256": each.digest, "weight": each.weight} for each in inputs],
+    }
+
+
+def _scoring(spec: JobSpec) -> dict[str, Any]:
+    """Return what decides the labels of masks that exist already."""
+    return {
+        "scoring": SCORING_RULE,
+        "predictions": {
+            dataset.name: dataset.predictions and dataset.predictions.model_dump(mode="json")
+            for dataset in spec.datasets
+        },
+    }
+
+
+def _common(spec: JobSpec) -> dict[str, Any]:
+    """Return what decides the results of any job."""
+    return {
         "boundary_iou": spec.metrics.boundary_iou,
         "datasets": [
             {

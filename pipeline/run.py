@@ -3,6 +3,7 @@
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.execution import Execution
+from pipeline.fusion_inputs import fused_plan
 from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
@@ -49,6 +50,8 @@ def run(
     spec = job.spec
     if refresh and spec.limit_images:
         raise SpecError("limit_images", ("does not go with a refresh, which adds all that is new",))
+    if refresh and spec.fuse:
+        raise SpecError("fuse", ("does not go with a refresh: the outputs tell what there is",))
     if overwrite and (refresh or retry_failed):
         raise SpecError("overwrite", ("starts afresh: leave out `refresh` and `retry_failed`",))
     found = None if overwrite else output.check(job)
@@ -93,6 +96,7 @@ def _plan(job: Job, output: Output, found: JobRecord | None) -> list[DatasetPlan
     frozen = found is not None and not found.clearing
     return [
         (output.read_plan(dataset.name) if frozen else None)
+        or fused_plan(dataset, job.spec, output.storage)
         or plan_dataset(dataset, job.spec, output.storage)
         for dataset in job.spec.datasets
     ]

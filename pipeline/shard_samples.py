@@ -28,7 +28,7 @@ def read_shard(dataset: DatasetSpec, shard: ShardFile, storage: Storage) -> Iter
                 yield from read_samples(stream, shard.uri, dataset.members or MembersSpec())
             else:
                 columns = dataset.columns or ColumnsSpec()
-                yield from read_rows(stream, shard, columns, storage.read)
+                yield from read_rows(stream, shard, columns, storage.read, dataset.targets)
         except ShardBrokenError as error:
             if error.at_end and stream.tell() < shard.size_bytes:
                 raise StorageError(

@@ -51,6 +51,18 @@ class InferenceSpec(Section):
     probabilities: bool = False
 
 
+class FusedOutput(Section):
+    """A run's output whose probabilities are averaged with others'; plain text is its location."""
+
+    output: Uri
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"output": value} if isinstance(value, str) else value
+
+
 class MetricsSpec(Section):
     """What is scored, and how.
 
@@ -100,16 +112,20 @@ class ResourcesSpec(Section):
 
 
 class JobSpec(Section):
-    """A batch segmentation job.
+    """A batch segmentation job, or without `model` one on what exists already.
+
+    That is the evaluation of masks, if the datasets have `predictions`, or the fusion of several
+    outputs, by `fuse`.
 
     Attributes are the fields of the YAML file that the README documents; locations are absolute
     URIs after validation, plain paths having been taken from the current folder.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    model: ModelSpec
+    model: ModelSpec | None = None
     inference: InferenceSpec = InferenceSpec()
-    datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)]
+    fuse: Annotated[tuple[FusedOutput, ...], Field(min_length=2)] | None = None
+    datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)] = ()
     output: Uri
     part_images: PositiveInt = 256
     part_bytes: Annotated[ByteSize, Field(gt=0)] = ByteSize(64 * MIB)
@@ -151,6 +167,17 @@ class JobSpec(Section):
         except ValidationError as error:
             raise SpecError(source, describe_problems(error, cls)) from error
 
+    @property
+    def network(self) -> ModelSpec:
+        """The model of a segmentation job.
+
+        Raises:
+            ValueError: The job has none: it scores masks.
+        """
+        if self.model is None:
+            raise ValueError(f"job {self.name!r} has no model")
+        return self.model
+
     def limited(self, images: int) -> Self:
         """Return the job that takes the first images of each dataset, with an output of its own."""
         return self.model_copy(
@@ -172,13 +199,42 @@ class JobSpec(Section):
         return options
 
     @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if not self.datasets and self.fuse is None:
+            raise ValueError("datasets: missing; this field is required")
+        if self.model is not None and self.fuse is not None:
+            raise ValueError("fuse: outputs are fused without a model; leave out one of the two")
+        if self.model is None and self.inference != InferenceSpec():
+            raise ValueError("inference: there is none without a model; leave it out")
+        for dataset in self.datasets:
+            self._check_kind(dataset)
+        return self
+
+    def _check_kind(self, dataset: DatasetSpec) -> None:
+        scored = dataset.predictions is not None
+        if scored and (self.model is not None or self.fuse is not None):
+            raise ValueError(
+                f"dataset {dataset.name!r} has `predictions`, which are scored without `model` or "
+                "`fuse`; leave out one of the two"
+            )
+        if self.model is not None:
+            return
+        if not scored and self.fuse is None:
+            raise ValueError(
+                "model: missing; only masks that exist already are scored without one, and "
+                f"dataset {dataset.name!r} has no `predictions`"
+            )
+        if dataset.classes is None:
+            raise ValueError(f"dataset {dataset.name!r}: `classes` are missing, and no model's")
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [dataset.name.lower() for dataset in self.datasets]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two datasets are called {name!r}; names must differ")
         for dataset in self.datasets:
-            if dataset.classes is None or self.model.num_classes is None:
+            if dataset.classes is None or not self.model or self.model.num_classes is None:
                 continue
             classes = len(dataset.label_set().classes)
             if classes != self.model.num_classes:

@@ -99,7 +99,7 @@ def verify(output: str) -> VerifyReport:
         StorageError: It may not or cannot be read.
     """
     uri = absolute_uri(output)
-    spec, fingerprint = _read_job(Output(uri, Storage()))
+    spec, fingerprint = read_job(Output(uri, Storage()))
     folder = Output(uri, Storage(spec.storage_options))
     report = VerifyReport(shown(uri))
     for dataset in spec.datasets:
@@ -117,7 +117,13 @@ def verify(output: str) -> VerifyReport:
     return report
 
 
-def _read_job(folder: Output) -> tuple[JobSpec, Fingerprint]:
+def read_job(folder: Output) -> tuple[JobSpec, Fingerprint]:
+    """Return the spec and the fingerprint of the job that made an output.
+
+    Raises:
+        OutputError: It is no output of ours, or of another version's.
+        StorageError: It may not or cannot be read.
+    """
     if not folder.storage.exists(folder.job_uri):
         raise OutputError(
             shown(folder.uri), "has no job.json; give the `output` of a job that was run"
@@ -134,7 +140,7 @@ def _read_job(folder: Output) -> tuple[JobSpec, Fingerprint]:
         raise OutputError(
             shown(folder.uri),
             f"holds tables of version {fingerprint.get('table_version')}; this refinenet-batch "
-            f"verifies version {TABLE_VERSION}. Use the one that job.json tells under `versions`",
+            f"reads version {TABLE_VERSION}. Use the one that job.json tells under `versions`",
         )
     return spec, fingerprint
 

@@ -71,10 +71,12 @@ def test_public_names_are_the_documented_ones():
         "scores",
     ]
     assert pipeline.__all__ == [
+        "ExportReport",
         "JobSpec",
         "PipelineError",
         "RunReport",
         "VerifyReport",
+        "export",
         "plan",
         "run",
         "verify",

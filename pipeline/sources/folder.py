@@ -44,7 +44,7 @@ def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:
     keys = _map(images["uri"], partial(_key, start=len(glob_base(dataset.images))))
     columns = {"key": keys, **{name: images[name] for name in _OBJECTS.names}}
     if dataset.targets:
-        expected = _map(keys, partial(_target_uri, dataset.targets))
+        expected = _map(keys, partial(target_uri, dataset.targets))
         targets = _list_objects(_target_folder(dataset.targets), storage)
         columns |= _match_targets(expected, targets)
     else:
@@ -97,7 +97,8 @@ def _key(uri: str, start: int) -> str:
     return without_extension(uri[start:].lstrip("/"))
 
 
-def _target_uri(pattern: str, key: str) -> str:
+def target_uri(pattern: str, key: str) -> str:
+    """Return the URI of the target of an image, by the image's key."""
     return pattern.replace("{relpath}", key).replace("{stem}", key.rpartition("/")[2])
 
 
@@ -119,7 +120,7 @@ def _check_targets(dataset: DatasetSpec, listed: pa.Table) -> None:
     missing = listed.filter(pc.is_null(listed["target_uri"]))
     if missing.num_rows:
         uri = shown(missing["uri"][0].as_py())
-        expected = _target_uri(dataset.targets or "", missing["key"][0].as_py())
+        expected = target_uri(dataset.targets or "", missing["key"][0].as_py())
         raise PlanError(
             dataset.name,
             f"{missing.num_rows} of {listed.num_rows} images have no target; the first is "

@@ -11,6 +11,7 @@ from pipeline.encoded_part import EncodedImage
 from pipeline.errors import PlanError, ShardBrokenError, StorageError
 from pipeline.plan import ShardFile
 from pipeline.sources.files import find_files
+from pipeline.sources.folder import target_uri
 from pipeline.storage import Storage, StoredObject
 from pipeline.uris import resolve, shown, without_extension
 
@@ -22,7 +23,8 @@ def holds_uris(dataset: DatasetSpec, storage: Storage) -> bool:
     """Say whether a table's image column holds URIs, so that the table is a manifest.
 
     Raises:
-        PlanError: There is no table, no such column, or it can hold no images.
+        PlanError: There is no table, no such column, or it can hold no images; or it is a manifest,
+            and `targets` is given.
         StorageError: A location cannot be looked at.
     """
     columns = dataset.columns or ColumnsSpec()
@@ -41,6 +43,12 @@ def holds_uris(dataset: DatasetSpec, storage: Storage) -> bool:
                 )
         kind = schema.field(columns.image).type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            if dataset.targets is not None:
+                raise PlanError(
+                    dataset.name,
+                    f"{shown(file.uri)}: column {columns.image!r} holds URIs; give the targets' "
+                    "in a column as well, by `columns: {target: ...}` in place of `targets`",
+                )
             return True
         if _is_bytes(kind) or (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
             return False
@@ -72,7 +80,11 @@ def list_shards(dataset: DatasetSpec, storage: Storage, *, shard_images: int) ->
 
 
 def read_rows(
-    stream: IO[bytes], shard: ShardFile, columns: ColumnsSpec, read: Callable[[str], bytes]
+    stream: IO[bytes],
+    shard: ShardFile,
+    columns: ColumnsSpec,
+    read: Callable[[str], bytes],
+    targets: str | None = None,
 ) -> Iterator[EncodedImage]:
     """Yield the images in a shard's row groups.
 
@@ -80,7 +92,8 @@ def read_rows(
         stream: The table's file.
         shard: Which row groups.
         columns: Which columns hold image, target and key.
-        read: Reads what a struct names by `path` alone.
+        read: Reads what a struct names by `path` alone, and what `targets` names.
+        targets: Pattern of the URIs of targets that are not in the table, filled in by keys.
 
     Raises:
         ShardBrokenError: The table is damaged, after the rows that were read.
@@ -94,7 +107,7 @@ def read_rows(
         for group in range(first, first + count):  # a batch must not wait for damaged groups
             for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=names):
                 for values in batch.to_pylist():
-                    yield _encoded_image(row, values, shard.uri, columns, read)
+                    yield _encoded_image(row, values, shard.uri, columns, read, targets=targets)
                     row += 1
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -143,24 +156,31 @@ def _encoded_image(
     uri: str,
     columns: ColumnsSpec,
     read: Callable[[str], bytes],
+    *,
+    targets: str | None,
 ) -> EncodedImage:
-    folder = uri.rpartition("/")[0]
+    folder, key = uri.rpartition("/")[0], _key(row, values, columns)
+    target_place = f"{uri}#{row}" if targets is None else target_uri(targets, key)
     status, error = "ok", None
     image = target = None
     try:
         image = _content(values[columns.image], folder, read)
-        if columns.target is not None and values[columns.target] is not None:
+        if targets is not None and image is not None:
+            target = read(target_place)
+        elif columns.target is not None and values[columns.target] is not None:
             target = _content(values[columns.target], folder, read)
-    except (StorageError, FileNotFoundError) as failure:
+    except StorageError as failure:
+        if not isinstance(failure.__cause__, PermissionError | FileNotFoundError):
+            raise  # of the storage as a whole: the part is tried again
         status, error = "missing_target" if image else "unreadable", str(failure)
     if image is None and error is None:
         status, error = "unreadable", f"there is no image in column {columns.image!r}"
     return EncodedImage(
         index=row,
-        key=_key(row, values, columns),
+        key=key,
         flags=[],
         uri=f"{uri}#{row}",
-        target_uri=f"{uri}#{row}" if target is not None else None,
+        target_uri=target_place if target is not None else None,
         status=status,
         error=error,
         image=image,

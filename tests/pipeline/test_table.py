@@ -146,3 +146,42 @@ def test_a_table_without_a_footer_is_one_shard_that_breaks_off(tmp_path):
     assert [shard.images for shard in shards] == [None, 10]
     with pytest.raises(ShardBrokenError, match="is damaged from row 0 on"):
         read(tmp_path / "bad.parquet", ColumnsSpec(), shards[0])
+
+
+def test_targets_beside_a_table_are_found_by_the_rows_keys(tmp_path):
+    path = write(tmp_path / "t.parquet", {"image": BYTES[:3], "key": ["deep/a.b", "c", "gone"]})
+    for name in ("a.b", "c"):
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    shard = ShardFile("s", f"file://{path}", 0, "")
+    columns = ColumnsSpec(key="key")
+    targets = f"file://{tmp_path}/{{stem}}.png"
+
+    rows = list(
+        read_rows(io.BytesIO(path.read_bytes()), shard, columns, Storage().read, targets=targets)
+    )
+
+    assert [row.target for row in rows] == [b"a.b", b"c", None]
+    assert [row.target_uri for row in rows[:2]] == [
+        f"file://{tmp_path}/a.b.png",
+        f"file://{tmp_path}/c.png",
+    ]
+    assert [row.status for row in rows] == ["ok", "ok", "missing_target"]
+    assert "gone.png" in rows[2].error
+    assert [row.image for row in rows] == BYTES[:3]
+
+
+def test_targets_beside_a_table_of_uris_are_refused(tmp_path):
+    path = write(tmp_path / "t.parquet", {"image": ["a.png"]})
+    spec = DatasetSpec(name="d", format="parquet", images=str(path), targets="/x/{stem}.png")
+
+    with pytest.raises(PlanError, match="in place of `targets`"):
+        holds_uris(spec, Storage())
+
+
+def test_targets_are_said_once():
+    columns = {"image": "image", "target": "target"}
+
+    with pytest.raises(ValueError, match="give one"):
+        DatasetSpec(
+            name="d", format="parquet", images="/t", targets="/x/{stem}.png", columns=columns
+        )

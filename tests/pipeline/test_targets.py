@@ -331,7 +331,7 @@ def segmented(tiny_job, pairs, **dataset):
         for n, (image, target) in enumerate(pairs)
     ]
     part = EncodedPart(Part("pictures", "shard", 0, len(images), "end"), images, 0.0)
-    return segmenter.segment(part, StageSeconds())
+    return segmenter.make_rows(part, StageSeconds())
 
 
 def test_a_turned_image_is_scored_against_its_stored_target_in_colours(tiny_job):
@@ -385,7 +385,7 @@ def test_limits_of_size_and_time_are_the_datasets_and_harm_no_other_image(tiny_j
     rows = segmented(tiny_job, [(slow, None), large, good], decode=decode)
 
     assert Image.MAX_IMAGE_PIXELS == 1_125_000
-    assert [row.status for row in rows] == ["undecodable", "too_large", "ok"]
+    assert [row.status for row in rows] == ["crashed", "too_large", "ok"]
     assert rows[0].error == "took longer than 0.4 s to decode"
     assert rows[0].image_sha256
     assert "limit of 2250000 pixels" in rows[1].error

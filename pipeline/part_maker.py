@@ -1,0 +1,285 @@
+"""What all stages share that make parts: an actor that gives a part's images labels, and scores."""
+
+import hashlib
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+
+from pipeline.dataset_spec import DatasetSpec
+from pipeline.decoding import DecodedImage, Pixels, allow_pixels, decode_image, stored_pixels
+from pipeline.decoding_threads import decode_each
+from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.errors import DecodeError
+from pipeline.job import Job
+from pipeline.label_images import ClassIds
+from pipeline.mask_table import (
+    MaskRow,
+    class_pixels,
+    encode_mask,
+    part_file,
+    sparse_boundary,
+    sparse_confusion,
+)
+from pipeline.receipt import Receipt, SegmentedPart, StageSeconds
+from pipeline.stopping import StopFlag
+from pipeline.storage import Storage
+from pipeline.targets import TargetReader
+from refinenet_core.boundary import boundary_counts
+from refinenet_core.confusion import confusion_matrix
+from refinenet_core.palettes import png_palette
+
+T = TypeVar("T")
+
+_WINDOW_PIXELS = 1 << 26  # decoded at a time: 200 MB of RGB
+
+
+@dataclass
+class Sample:
+    """An image on its way through the actor: its encoded bytes, its row, what was decoded.
+
+    Attributes:
+        header_pixels: Width times height by the header; 0 for one that cannot be decoded.
+        orientation: EXIF orientation of the image, 1 to 8.
+    """
+
+    encoded: EncodedImage
+    row: MaskRow
+    header_pixels: int = 0
+    orientation: int = 1
+    target: ClassIds | None = None
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The labels of an image.
+
+    Attributes:
+        labels: Class ids, shape (H, W), uint8.
+        seen: Where in it labels were given; what lies elsewhere is in no count.
+    """
+
+    labels: ClassIds
+    seen: tuple[slice, slice] = (slice(None), slice(None))
+
+
+class KnownDataset:
+    """What the actor knows of a data set, made once."""
+
+    def __init__(self, spec: DatasetSpec, *, boundary_iou: bool) -> None:
+        self.name = spec.name
+        self.boundary_iou = boundary_iou
+        self.decode = spec.decode
+        self.has_targets = spec.has_targets
+        self.labels = spec.label_set()
+        self.palette = png_palette(self.labels.colours)
+        of = "image" if spec.predictions is None else "prediction"
+        self.targets = TargetReader(self.labels, spec.labels, of=of)
+
+
+class PartMaker(ABC):
+    """Turn encoded parts into part files.
+
+    Args:
+        job: What to do, and how.
+        storage: Access to what the job names.
+        threads: Threads of decoding and encoding.
+        stop: Tells when to take no more parts; without it, never.
+    """
+
+    def __init__(
+        self, job: Job, storage: Storage, *, threads: int, stop: StopFlag | None = None
+    ) -> None:
+        # Pillow warns of metadata that it repairs: nobody reads that in a worker.
+        warnings.filterwarnings("ignore", module="PIL")
+        allow_pixels(max(dataset.decode.max_pixels for dataset in job.spec.datasets))
+        self.job = job
+        self.storage = storage
+        self.stop = stop
+        self.threads = threads
+        self.pool = ThreadPoolExecutor(threads)
+        self.datasets = {
+            spec.name: KnownDataset(spec, boundary_iou=job.spec.metrics.boundary_iou)
+            for spec in job.spec.datasets
+        }
+
+    @abstractmethod
+    def label(
+        self, window: Sequence[Sample], dataset: KnownDataset, seconds: StageSeconds
+    ) -> list[tuple[Sample, LabelMap]]:
+        """Give images their labels; one that gets none is left out, and its row says why.
+
+        Args:
+            window: The images, whose headers could be read.
+            dataset: Theirs.
+            seconds: What it takes is added here.
+        """
+
+    def __call__(self, parts: pa.Table) -> pa.Table:
+        """Make one part, a table of one row, into a table of one row; of none once stopped."""
+        if self.stop and self.stop.is_up():
+            return SegmentedPart.none()
+        encoded = EncodedPart.from_table(parts)
+        seconds = StageSeconds(read_s=encoded.read_s)
+        rows = self.make_rows(encoded, seconds)
+        failed: dict[str, int] = {}
+        for row in rows:
+            if row.status != "ok":
+                failed[row.status] = failed.get(row.status, 0) + 1
+        file = part_file(rows, encoded.part, self.job.fingerprint)
+        receipt = Receipt(encoded.part, failed, seconds, encoded.retries, encoded.replaces)
+        return SegmentedPart(receipt, file).to_table()
+
+    def make_rows(self, encoded: EncodedPart, seconds: StageSeconds) -> list[MaskRow]:
+        """Return a row for each image of a part, in order; add to `seconds` what it took."""
+        dataset = self.datasets[encoded.part.dataset]
+        samples = [Sample(image, _start_row(image, encoded.part.shard)) for image in encoded.images]
+        start = time.perf_counter()
+        self._read_headers(samples, dataset)
+        seconds.decode_s += time.perf_counter() - start
+        for window in _windows(samples):
+            self._make_window(window, dataset, seconds)
+        return [sample.row for sample in samples]
+
+    def decode_images(
+        self, window: Sequence[Sample], dataset: KnownDataset
+    ) -> list[tuple[Sample, Pixels]]:
+        """Decode images, and note in their rows what they are; leave out those that are none."""
+
+        def read(sample: Sample) -> DecodedImage:
+            return decode_image(sample.encoded.image or b"", dataset.decode)
+
+        decoded = []
+        for sample, image in zip(window, self.decode(read, window, dataset), strict=True):
+            row = sample.row
+            if isinstance(image, DecodeError):
+                row.fail(image.status, image.reason)
+                continue
+            row.flags += image.flags
+            row.stored_height, row.stored_width = image.stored_size
+            row.height, row.width = image.pixels.shape[:2]
+            sample.orientation = image.orientation
+            decoded.append((sample, image.pixels))
+        return decoded
+
+    def decode(
+        self, read: Callable[[Sample], T], samples: Sequence[Sample], dataset: KnownDataset
+    ) -> list[T | DecodeError]:
+        """Decode something of each sample, in threads and for a limited time."""
+        limit_s = dataset.decode.timeout_s
+        return decode_each(read, samples, threads=self.threads, timeout_s=limit_s, watched=True)
+
+    def _make_window(
+        self, window: Sequence[Sample], dataset: KnownDataset, seconds: StageSeconds
+    ) -> None:
+        labelled = self.label(window, dataset, seconds)
+        labelled_at = time.perf_counter()
+        if dataset.has_targets:
+            self._read_targets([sample for sample, _ in labelled], dataset)
+        read_at = time.perf_counter()
+        list(self.pool.map(lambda pair: _finish(pair[0], pair[1], dataset), labelled))
+        for sample in window:
+            sample.target = None
+        seconds.decode_s += read_at - labelled_at
+        seconds.encode_s += time.perf_counter() - read_at
+
+    def _read_headers(self, samples: Sequence[Sample], dataset: KnownDataset) -> None:
+        """Refuse what a header tells, before memory is spent; learn the sizes of the others."""
+        there = [sample for sample in samples if sample.encoded.image is not None]
+        list(self.pool.map(_hash, there))
+
+        def read(sample: Sample) -> int:
+            return stored_pixels(sample.encoded.image or b"", dataset.decode)
+
+        for sample, pixels in zip(there, self.decode(read, there, dataset), strict=True):
+            if isinstance(pixels, DecodeError):
+                sample.row.fail(pixels.status, pixels.reason)
+            else:
+                sample.header_pixels = pixels
+
+    def _read_targets(self, samples: Sequence[Sample], dataset: KnownDataset) -> None:
+        """Read the targets of images that were predicted; a bad one fails its row."""
+        there = [s for s in samples if s.encoded.target is not None and s.row.status == "ok"]
+
+        def read(sample: Sample) -> ClassIds:
+            row = sample.row
+            return dataset.targets.read(
+                sample.encoded.target or b"",
+                (row.height or 0, row.width or 0),
+                sample.orientation,
+                exif_applied="exif_applied" in row.flags,
+            )
+
+        for sample, target in zip(there, self.decode(read, there, dataset), strict=True):
+            if not isinstance(target, DecodeError):
+                sample.target = target
+            elif target.status == "bad_target":
+                sample.row.fail("bad_target", target.reason)
+            else:
+                sample.row.fail("bad_target", f"target {target.reason}")
+
+
+def _start_row(image: EncodedImage, shard: str) -> MaskRow:
+    return MaskRow(
+        shard=shard,
+        index=image.index,
+        key=image.key,
+        uri=image.uri,
+        target_uri=image.target_uri,
+        status=image.status,
+        error=image.error,
+        flags=list(image.flags),
+    )
+
+
+def _hash(sample: Sample) -> None:
+    sample.row.image_sha256 = hashlib.sha256(sample.encoded.image or b"").hexdigest()
+
+
+def _windows(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+    """Yield runs of samples that together decode to at most `_WINDOW_PIXELS`, or one alone."""
+    window: list[Sample] = []
+    pixels = 0
+    for sample in samples:
+        if not sample.header_pixels:
+            continue
+        if window and pixels + sample.header_pixels > _WINDOW_PIXELS:
+            yield window
+            window, pixels = [], 0
+        window.append(sample)
+        pixels += sample.header_pixels
+    if window:
+        yield window
+
+
+def _finish(sample: Sample, found: LabelMap, dataset: KnownDataset) -> None:
+    """Encode the mask and, where there is a target, count the confusion."""
+    row, seen, num_classes = sample.row, found.seen, len(dataset.labels.classes)
+    row.mask = encode_mask(found.labels, dataset.palette)
+    pixels = class_pixels(found.labels[seen])
+    row.class_pixels = [each for each in pixels if each["class"] < num_classes]
+    if not dataset.has_targets or row.status != "ok":
+        return
+    if sample.target is None:
+        row.fail("missing_target", "there is no target for this image")
+        return
+    counted = _count(row, found.labels[seen], sample.target[seen], dataset)
+    row.ignored_pixels = sample.target.size - counted
+
+
+def _count(row: MaskRow, prediction: ClassIds, target: ClassIds, dataset: KnownDataset) -> int:
+    """Count an image's labelled pixels, and its boundary regions if asked for; return how many."""
+    classes = {
+        "num_classes": len(dataset.labels.classes),
+        "ignore_index": dataset.labels.ignore_index,
+    }
+    counts = confusion_matrix(prediction, target, **classes)
+    row.confusion = sparse_confusion(counts)
+    if dataset.boundary_iou:
+        row.boundary = sparse_boundary(boundary_counts(prediction, target, **classes))
+    return int(counts.sum())
