@@ -43,6 +43,15 @@ class ChildProcess(Generic[A, R]):
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
+    def start(self) -> None:
+        """Start the child unless it runs, to tell its failing to start from its dying of a call.
+
+        Raises:
+            ChildDiedError: It died before it was set up.
+            Exception: What the setup raised.
+        """
+        self._running()
+
     def call(self, argument: A, *, limit_s: float | None = None) -> R:
         """Call the function.
 

@@ -23,7 +23,7 @@ from pipeline.stopping import Interruption, StopFlag
 from pipeline.work_item import WorkItem, pack_items
 
 if TYPE_CHECKING:
-    from pipeline.isolation import IsolatingSegmenter
+    from pipeline.isolation import IsolatingPartMaker
     from pipeline.part_maker import PartMaker
 
 # Logical CPUs, for scheduling. An actor claims less than its threads: on a machine of two cores
@@ -95,7 +95,10 @@ class Execution:
             return
         pa.default_memory_pool().release_unused()  # what planning a million images took
         with running_ray(retries=_RETRIES):
-            make, make_isolated = _makers(self.job)
+            # Here, since only now is it sure that there is work: importing them takes its time.
+            from pipeline.isolation import IsolatingPartMaker  # noqa: PLC0415
+            from pipeline.part_makers import part_maker_of  # noqa: PLC0415
+
             stop = StopFlag()
 
             def ask_to_stop() -> None:
@@ -103,18 +106,18 @@ class Execution:
                 self.observer.stopping(_STOPPING_S)
 
             with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
-                yield from self._pass(items, make, stop)
+                yield from self._pass(items, part_maker_of(self.job), stop)
                 left_out = self.output.left_out(self.plans)
                 if left_out and not interruption.requested:
                     self.observer.isolating(len(left_out))
-                    yield from self._pass(left_out, make_isolated, stop)
+                    yield from self._pass(left_out, IsolatingPartMaker, stop)
                 if interruption.requested:
                     raise KeyboardInterrupt
 
     def _pass(
         self,
         items: Sequence[WorkItem],
-        make: "type[PartMaker | IsolatingSegmenter]",
+        make: "type[PartMaker | IsolatingPartMaker]",
         stop: StopFlag,
     ) -> Iterator[Receipt]:
         """Run work items through the stages once."""
@@ -165,22 +168,3 @@ class Execution:
                 if receipt.refused:
                     raise StorageError(self.output.part_uri(receipt.part), receipt.refused)
                 yield receipt
-
-
-def _makers(job: Job) -> "tuple[type[PartMaker], type[IsolatingSegmenter]]":
-    """Return what makes parts in a run's first pass and in its second.
-
-    Some import PyTorch, which takes seconds: this is called when it is sure that there is work.
-    """
-    from pipeline.isolation import IsolatingSegmenter  # noqa: PLC0415
-    from pipeline.scorer import IsolatingScorer, Scorer  # noqa: PLC0415
-
-    if job.spec.fuse is not None:
-        from pipeline.fuser import Fuser, IsolatingFuser  # noqa: PLC0415
-
-        return Fuser, IsolatingFuser
-    if job.spec.model is None:
-        return Scorer, IsolatingScorer
-    from pipeline.segmenter import Segmenter  # noqa: PLC0415
-
-    return Segmenter, IsolatingSegmenter

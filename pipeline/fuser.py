@@ -1,21 +1,17 @@
 """The fusing stage: an actor that averages the probabilities that several runs have stored."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.child_process import ChildProcess
 from pipeline.encoded_part import EncodedPart
 from pipeline.fusion_inputs import FusionInput, InputRows, read_inputs
-from pipeline.isolation import IsolatingSegmenter
 from pipeline.job import Job
 from pipeline.mask_table import MaskRow
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
@@ -126,22 +122,3 @@ def _agree(
             continue
         return False
     return True
-
-
-class IsolatingFuser(IsolatingSegmenter):
-    """Fuse parts as `Fuser` does, in child processes that may die of an image.
-
-    Args:
-        job: What to do, and how; it fuses.
-        storage: Access to the outputs.
-        threads: Threads of averaging, and of decoding and encoding.
-        stop: Tells when to take no more parts.
-    """
-
-    def __init__(self, job: Job, storage: Storage, *, threads: int, stop: StopFlag) -> None:
-        super().__init__(job, storage, threads=threads, stop=stop)
-        self.segmenting = ChildProcess(partial(_prepare_fusing, job, storage, threads))
-
-
-def _prepare_fusing(job: Job, storage: Storage, threads: int) -> Callable[[pa.Table], pa.Table]:
-    return Fuser(job, storage, threads=threads)

@@ -1,9 +1,9 @@
-"""Parts that killed or failed their actors: segmented in child processes, the guilty images found.
+"""Parts that killed or failed their actors: made in child processes, the guilty images found.
 
 A part comes here if a run's first pass, with its retries, did not get it committed. Each of its
 images is decoded in a child process with limits on memory and time; one that kills the child is a
 row `crashed`. The others are then segmented together, as if it had never been decodable, in another
-child. If that dies, they are segmented alone, to find those at which the network dies.
+child. If that dies, they are made alone, to find those at which the network dies.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,9 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.decoding import allow_pixels, decode_image
 from pipeline.decoding_threads import decode_each
 from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.errors import PipelineError
 from pipeline.job import Job
+from pipeline.part_makers import part_maker_of
 from pipeline.receipt import SegmentedPart
 from pipeline.stopping import StopFlag
 from pipeline.storage import Storage
@@ -29,12 +31,12 @@ _MEMORY_BYTES = 1 << 30  # of decoding, beside the pixels
 _GRACE_S = 10.0  # beyond the time that decoding may take
 
 
-class IsolatingSegmenter:
-    """Segment parts as `Segmenter` does, in child processes that may die of an image.
+class IsolatingPartMaker:
+    """Make parts as the job's own `PartMaker` does, in child processes that may die of an image.
 
     Args:
         job: What to do, and how.
-        storage: Access to the checkpoint.
+        storage: Access to what the job names.
         threads: Threads of the network on a CPU, and of decoding and encoding.
         stop: Tells when to take no more parts.
     """
@@ -47,28 +49,33 @@ class IsolatingSegmenter:
             partial(_prepare_decoding, most_pixels),
             memory_bytes=_MEMORY_BYTES + _BYTES_PER_PIXEL * most_pixels,
         )
-        self.segmenting = ChildProcess(partial(_prepare_segmenting, job, storage, threads))
+        self.making = ChildProcess(partial(_prepare_making, job, storage, threads))
 
     def __call__(self, parts: pa.Table) -> pa.Table:
-        """Segment one part, a table of one row, into a table of one row.
+        """Make one part, a table of one row, into a table of one row.
 
         Raises:
-            ChildDiedError: The part kills its process although no image alone does.
+            ChildDiedError: The part kills its process although no image alone does, or the child
+                cannot even start.
+            PipelineError: Something that the job names cannot be read: that is no image's fault.
         """
         if self.stop.is_up():
             return SegmentedPart.none()
         with self:
             part = self._marked(EncodedPart.from_table(parts), self._decode_alone)
-            segmented = self._try(part)
-            if segmented is None:
-                part = self._marked(part, self._segment_alone)
-                segmented = self.segmenting.call(part.to_table())
-        return segmented
+            made = self._try(part)
+            if made is None:
+                part = self._marked(part, self._make_alone)
+                made = self.making.call(part.to_table())
+        return made
 
     def _try(self, part: EncodedPart) -> pa.Table | None:
-        """Segment a part whole; None if it cannot be."""
+        """Make a part whole; None if it cannot be."""
+        self.making.start()
         try:
-            return self.segmenting.call(part.to_table())
+            return self.making.call(part.to_table())
+        except PipelineError:
+            raise
         except Exception:  # noqa: BLE001 - whose fault it is shows image by image
             return None
 
@@ -83,13 +90,14 @@ class IsolatingSegmenter:
     def __exit__(self, *_: object) -> None:
         """End the children: they hold memory, and the next part may come much later."""
         self.decoding.close()
-        self.segmenting.close()
+        self.making.close()
 
     def _decode_alone(self, encoded: EncodedPart, image: EncodedImage) -> EncodedImage:
         """Return an image, marked as crashed if decoding it kills a child."""
         if image.image is None:
             return image
         dataset = self.datasets[encoded.part.dataset]
+        self.decoding.start()
         try:
             self.decoding.call(
                 _Probe(dataset, image), limit_s=2 * dataset.decode.timeout_s + _GRACE_S
@@ -100,17 +108,20 @@ class IsolatingSegmenter:
             return _crashed(image, "decoding it took more memory than an image may take")
         return image
 
-    def _segment_alone(self, encoded: EncodedPart, image: EncodedImage) -> EncodedImage:
-        """Return an image, marked if segmenting it alone kills a child or fails."""
+    def _make_alone(self, encoded: EncodedPart, image: EncodedImage) -> EncodedImage:
+        """Return an image, marked if it alone, as a part, kills a child or fails."""
         if image.image is None:
             return image
         alone = replace(encoded, images=[image], part=replace(encoded.part, images=1))
+        self.making.start()
         try:
-            self.segmenting.call(alone.to_table())
+            self.making.call(alone.to_table())
         except ChildDiedError as death:
             return _crashed(image, f"predicting it: the process {death.reason}")
         except MemoryError:
             return _crashed(image, "predicting it took more memory than there is")
+        except PipelineError:
+            raise
         except Exception as error:  # noqa: BLE001 - it becomes the row of this image
             return _failed(image, "model_error", f"{type(error).__name__}: {error}")
         return image
@@ -148,10 +159,8 @@ def _decode_with_target(probe: _Probe) -> None:
         )
 
 
-def _prepare_segmenting(job: Job, storage: Storage, threads: int) -> Callable[[pa.Table], pa.Table]:
-    from pipeline.segmenter import Segmenter  # noqa: PLC0415 - imports PyTorch, in the child alone
-
-    return Segmenter(job, storage, threads=threads)
+def _prepare_making(job: Job, storage: Storage, threads: int) -> Callable[[pa.Table], pa.Table]:
+    return part_maker_of(job)(job, storage, threads=threads)
 
 
 def _crashed(image: EncodedImage, reason: str) -> EncodedImage:

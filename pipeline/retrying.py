@@ -123,13 +123,15 @@ def passes(error: BaseException) -> bool:
 
 def _verdict(error: BaseException) -> bool | None:
     """Say of one error whether it passes, None if it does not tell."""
-    # Half a second to import, for faults alone.
+    if isinstance(error, _LASTING):
+        return False
+    # Half a second to import, for other faults alone.
     from aiohttp import ClientError as AioHttpError  # noqa: PLC0415
     from aiohttp import ClientResponseError, InvalidURL  # noqa: PLC0415
     from botocore import exceptions as boto  # noqa: PLC0415
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
-    if isinstance(error, _LASTING | InvalidURL | boto.SSLError):
+    if isinstance(error, InvalidURL | boto.SSLError):
         return False
     if isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -1,15 +1,10 @@
 """The scoring stage: an actor that reads masks that exist already in place of predicting them."""
 
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-import pyarrow as pa
-
-from pipeline.child_process import ChildProcess
 from pipeline.dataset_spec import PredictionsSpec
 from pipeline.errors import DecodeError
-from pipeline.isolation import IsolatingSegmenter
 from pipeline.job import Job
 from pipeline.label_images import ClassIds
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
@@ -60,22 +55,3 @@ class Scorer(PartMaker):
             labelled.append((sample, LabelMap(ids)))
         seconds.decode_s += time.perf_counter() - start
         return labelled
-
-
-class IsolatingScorer(IsolatingSegmenter):
-    """Score parts as `Scorer` does, in child processes that may die of a mask.
-
-    Args:
-        job: What to do, and how; it has no model.
-        storage: Access to what the job names.
-        threads: Threads of decoding and encoding.
-        stop: Tells when to take no more parts.
-    """
-
-    def __init__(self, job: Job, storage: Storage, *, threads: int, stop: StopFlag) -> None:
-        super().__init__(job, storage, threads=threads, stop=stop)
-        self.segmenting = ChildProcess(partial(_prepare_scoring, job, storage, threads))
-
-
-def _prepare_scoring(job: Job, storage: Storage, threads: int) -> Callable[[pa.Table], pa.Table]:
-    return Scorer(job, storage, threads=threads)

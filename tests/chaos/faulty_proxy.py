@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_request(self) -> None:
         """Pass one request on, or do to it what was drawn."""
         if "Transfer-Encoding" in self.headers:
-            raise NotImplementedError(f"{self.requestline}: a body without a length")
+            raise ValueError(f"{self.requestline}: a body without a length has no half to cut")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault, delay_s = self.server.proxy.draw(upload=bool(body))
         if fault == "internal_error":

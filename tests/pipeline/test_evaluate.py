@@ -11,10 +11,11 @@ from PIL import Image
 from pipeline import JobSpec, run, verify
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import OutputError, SpecError
+from pipeline.isolation import IsolatingPartMaker
 from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
-from pipeline.scorer import IsolatingScorer, Scorer
+from pipeline.scorer import Scorer
 from pipeline.stopping import StopFlag
 from pipeline.storage import Storage
 from refinenet_core import confusion_matrix
@@ -324,6 +325,6 @@ def test_the_second_pass_scores_in_child_processes_and_gives_the_same_bytes(tmp_
     table = part_of([(good, good), (b"", good), (good, None)]).to_table()
     job = prepared(tmp_path)
 
-    isolated = IsolatingScorer(job, Storage(), threads=1, stop=StopFlag())(table)
+    isolated = IsolatingPartMaker(job, Storage(), threads=1, stop=StopFlag())(table)
 
     assert isolated["file"] == Scorer(job, Storage(), threads=1)(table)["file"]
