@@ -103,6 +103,31 @@ def verify_command(
     _exit_with(lambda _: _verify(output, as_json=as_json))
 
 
+@app.command("report")
+def report_command(
+    output: Annotated[str, typer.Argument(help="A job's output folder: a path or URL.")],
+    other: Annotated[
+        str | None,
+        typer.Argument(help="A second job's output folder, to be compared with the first."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Where a comparison is written: by default the second's comparison.html."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an output's summary and report.html again, from its tables alone; or compare two.
+
+    Exit codes: those of the run that the tables are of; 0 for a comparison; 2 no output of ours.
+    """
+    if other is None:
+        _exit_with(lambda _: _report(output, to, as_json=as_json))
+    else:
+        _exit_with(lambda _: _compare(output, other, to, as_json=as_json))
+
+
 @app.command("export")
 def export_command(
     output: Annotated[str, typer.Argument(help="A job's output folder: a path or URL.")],
@@ -338,6 +363,35 @@ def _plan(spec: "JobSpec", *, as_json: bool) -> int:
     return 0
 
 
+def _report(output: str, to: str | None, *, as_json: bool) -> int:
+    from pipeline.errors import SpecError
+    from pipeline.past_run import remake_report
+
+    if to is not None:
+        raise SpecError("report", ("--to is for a comparison; give two outputs",))
+    report = remake_report(output)
+    _show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
+    from jobs.score_tables import comparison_table
+    from pipeline.comparison import compare
+    from pipeline.comparison_page import verdict, write_comparison
+    from pipeline.uris import shown
+
+    comparison = compare(first, second)
+    page = write_comparison(comparison, to)
+    if as_json:
+        _print_json(comparison.to_json())
+        return 0
+    for dataset in comparison.datasets:
+        _print_table(comparison_table(dataset))
+        print(verdict(dataset))
+    print(f"Report:    {shown(page)}")
+    return 0
+
+
 def _verify(output: str, *, as_json: bool) -> int:
     from jobs.tables import verified_lines
     from pipeline import verify
@@ -503,6 +557,7 @@ def _show(report: "RunReport", *, as_json: bool) -> None:
     _print_table(report_table(report))
     print(f"Masks:     {shown(join(report.output, 'masks'))}")
     print(f"Summary:   {shown(join(report.output, 'summary.json'))}")
+    print(f"Report:    {shown(join(report.output, 'report.html'))}")
     for name in report.missing_parts[:5]:
         print(f"missing:   {name}")
     if report.missing_parts:

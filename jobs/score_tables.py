@@ -8,6 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.comparison import ComparedDataset
 from pipeline.summary import DatasetSummary
 
 _SHOWN = 4  # absent classes that are named; the others are counted
@@ -47,6 +48,27 @@ def classes_table(summary: DatasetSummary) -> Table:
         table.add_column(title, justify="right")
     for row in summary.class_rows():
         table.add_row(Text(row["class_name"]), *_cells(row, columns))
+    return table
+
+
+def comparison_table(compared: ComparedDataset) -> Table:
+    """Return the scores of a dataset in two runs, and how they differ."""
+    content = compared.to_json()
+    table = _table(f"{compared.name}: IoU on the {content['paired_images']} images of both")
+    table.add_column("class", overflow="fold")
+    for title in ("first", "second", "difference", "interval"):
+        table.add_column(title, justify="right", no_wrap=True)
+    rows = {f"mIoU ({content['rule']})": content["miou"]}
+    rows |= {row["class_name"]: row["iou"] for row in content["classes"]}
+    for name, found in rows.items():
+        ends = [_signed(found[end]) for end in ("low", "high")]
+        table.add_row(
+            Text(name),
+            fraction(found["first"]),
+            fraction(found["second"]),
+            _signed(found["difference"]),
+            "-" if found["low"] is None else " to ".join(ends),
+        )
     return table
 
 
@@ -92,6 +114,10 @@ def _cell(name: str, value: float | None) -> str:
     if name == "mask_share":
         return "-" if value is None else f"{value:.2%}"
     return fraction(value)
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.5f}"
 
 
 def _named(classes: Sequence[str]) -> str:

@@ -63,8 +63,12 @@ class DatasetCounts:
         self._confidences: list[npt.NDArray[np.float32]] = []
         self._image_mious: list[Floats] = []
 
-    def add(self, table: pa.Table) -> None:
-        """Add the rows of a part; `table` has `SUMMARY_COLUMNS` at least."""
+    def add(self, table: pa.Table) -> Floats:
+        """Add the rows of a part; `table` has `SUMMARY_COLUMNS` at least.
+
+        Returns:
+            Each row's own mIoU by "union_present", shape (N,); NaN where there is none.
+        """
         self.images += table.num_rows
         self.statuses.update(table["status"].to_pylist())
         self.flags.update(pc.list_flatten(table["flags"]).to_pylist())
@@ -72,8 +76,11 @@ class DatasetCounts:
         self._confidences.append(table["confidence"].drop_null().to_numpy())
         _, (classes, pixels) = _items(table["class_pixels"])
         np.add.at(self.class_pixels, classes, pixels)
-        self._add_confusion(table.filter(pc.is_valid(table["confusion"])))
+        scored = pc.is_valid(table["confusion"])
+        mious = np.full(table.num_rows, math.nan)
+        mious[scored.to_numpy()] = self._add_confusion(table.filter(scored))
         self._add_boundary(table["boundary"])
+        return mious
 
     def __iadd__(self, other: Self) -> Self:
         """Merge what other rows of the same classes add up to."""
@@ -103,7 +110,7 @@ class DatasetCounts:
         """Each scored image's own mIoU by "union_present", ascending; NaN, at the end, if none."""
         return np.sort(np.concatenate([np.empty(0), *self._image_mious]))
 
-    def _add_confusion(self, scored: pa.Table) -> None:
+    def _add_confusion(self, scored: pa.Table) -> Floats:
         self.scored_images += scored.num_rows
         rows, (targets, predictions, pixels) = _items(scored["confusion"])
         np.add.at(self.confusion, (targets, predictions), pixels)  # -1, outside, is the last column
@@ -117,6 +124,7 @@ class DatasetCounts:
         mious = mean_iou(images, "union_present")
         self._image_mious.append(mious)
         self.groups.add(_groups(scored), images, mious)
+        return mious
 
     def _add_boundary(self, column: pa.ChunkedArray) -> None:
         self.boundary_images += len(column) - column.null_count

@@ -20,9 +20,10 @@ from pipeline.annotations import (
 )
 from pipeline.dataset_export import EXTENSION, DatasetExport, ExportedDataset, StoredMask, Unit
 from pipeline.mask_table import MaskRow
-from pipeline.overlay import ShardImages, blend
+from pipeline.overlay import blend
 from pipeline.packed_shards import PackedImage, write_tar
 from pipeline.safe_names import FileNames
+from pipeline.source_images import SourceImages
 from pipeline.uris import join
 
 ExportFormat = Literal["labels", "palette", "overlay", "coco", "geojson", "webdataset"]
@@ -45,14 +46,14 @@ def _export_overlay(export: DatasetExport) -> None:
     names, colours = export.file_names(), export.labels.colours
 
     def write(unit: Unit, exported: ExportedDataset) -> None:
-        images = ShardImages(export.dataset, unit.shard, export.storage)
+        images = SourceImages(export.dataset, unit.shard, export.storage)
         for mask in unit.masks(exported):
-            image = images.read(mask.row)
-            if image is None:
+            source = images.read(mask.row)
+            if source is None or source.pixels is None:
                 exported.masks -= 1
                 exported.without_image += 1
             else:
-                picture = _png(blend(image, mask.labels(), colours))
+                picture = _png(blend(source.pixels, mask.labels(), colours))
                 _write_file(export, names, mask.row, picture, exported)
 
     for _ in export.each(write, export.shards()):

@@ -1,7 +1,7 @@
 """The rows of part files, read back: of each image what its mask needs, a few at a time."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ _COLUMNS: Final = (
     *("shard", "index", "key", "uri", "target_uri", "status"),
     *("height", "width", "mask", "image_sha256"),
 )
+_FOUND_COLUMNS: Final = (*_COLUMNS, "error", "flags", "confusion")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,23 @@ class PartFile:
             for batch in content.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS)):
                 for row in batch.to_pylist():
                     yield MaskRow(**row)
+
+    def find(self, indices: Sequence[int], *, masks: bool) -> list[MaskRow]:
+        """Return some of its rows, with what a person might ask of them.
+
+        Args:
+            indices: Of the images in their shard.
+            masks: Whether the masks are read as well.
+
+        Raises:
+            OutputError: It is damaged.
+            StorageError: It cannot be read.
+        """
+        columns = [name for name in _FOUND_COLUMNS if masks or name != "mask"]
+        with self._opened() as content:
+            table = content.read(columns=columns)
+            found = table.filter(pc.is_in(table["index"], value_set=pa.array(indices, pa.int64())))
+        return [MaskRow(**row) for row in found.to_pylist()]
 
     def labels(self, row: MaskRow) -> Labels:
         """Return the label map of a row that has a mask, shape (H, W).

@@ -19,8 +19,8 @@ from pipeline.work_item import WorkItem
 
 _REQUESTS = 16  # at a time
 _MOST_OPENED = 1000  # files, only to tell how far a run is
-RESULT_FILES = ("summary.json", "summary.parquet", "report.html")
-"""Files of an output folder that are made anew by every run."""
+RESULT_FILES = ("summary.json", "summary.parquet", "report.html", "comparison.html")
+"""Files of an output folder that are made of its mask tables."""
 
 
 def confusion_file(dataset: str) -> str:

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
-from pipeline.job import Job
+from pipeline.highlights import Highlights
+from pipeline.job import Fingerprint
 from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output, confusion_file
 from pipeline.plan import DatasetPlan
+from pipeline.spec import JobSpec
 from pipeline.storage import Storage
 from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.timings import RunTimings
@@ -36,6 +38,7 @@ class RunReport:
         timings: What this run did and took.
         missing_parts: Files of parts that are planned but not committed.
         within_tolerance: Whether no more images failed than the spec tolerates.
+        highlights: The rows worth showing, per dataset, in the spec's order.
     """
 
     job: str
@@ -45,6 +48,7 @@ class RunReport:
     timings: RunTimings
     missing_parts: Sequence[str]
     within_tolerance: bool
+    highlights: Sequence[Highlights] = field(repr=False)
 
     @property
     def complete(self) -> bool:
@@ -96,23 +100,27 @@ class RunReport:
 
 
 def make_report(
-    job: Job, plans: Sequence[DatasetPlan], output: Output, timings: RunTimings
+    spec: JobSpec,
+    fingerprint: Fingerprint,
+    plans: Sequence[DatasetPlan],
+    output: Output,
+    timings: RunTimings,
 ) -> RunReport:
     """Fold the committed files into a report; a part counts if a fresh listing shows its file.
 
     A file with another job's fingerprint, left by a run that was overtaken, is deleted and counts
     as missing: the next run makes its part.
     """
-    spec = job.spec
-    datasets, missing = [], []
+    datasets, missing, highlights = [], [], []
     for dataset, plan in zip(spec.datasets, plans, strict=True):
         committed, labels = output.committed(plan), dataset.label_set()
         folder = output.masks_uri(dataset.name)
-        fold = _fold(job, output.storage, folder, committed.files, len(labels.classes))
+        fold = _fold(fingerprint, output.storage, folder, committed.files, len(labels.classes))
         for name in fold.foreign:
             output.storage.remove(join(folder, name))
         lacking = [*committed.missing_files(), *fold.foreign]
         missing += lacking
+        highlights.append(fold.highlights)
         datasets.append(
             summarize_dataset(
                 dataset.name,
@@ -133,28 +141,46 @@ def make_report(
         timings=timings,
         missing_parts=missing,
         within_tolerance=spec.tolerance.allows(failed, images),
+        highlights=highlights,
     )
 
 
-def write_report(report: RunReport, output: Output) -> None:
-    """Write `confusion-<dataset>.csv` for each dataset, `summary.parquet`, `summary.json`."""
+def write_report(
+    report: RunReport, spec: JobSpec, plans: Sequence[DatasetPlan], output: Output
+) -> None:
+    """Write `confusion-<dataset>.csv` for each dataset, `summary.parquet`, `summary.json`.
+
+    And `report.html`, the last: it needs the images, which may be many and far.
+    """
+    # Matplotlib takes half a second to import, which other commands need not spend.
+    from pipeline.report_page import render_report  # noqa: PLC0415
+
     for dataset in report.datasets:
         if dataset.scores:
             uri = join(output.uri, confusion_file(dataset.name))
             output.storage.write(uri, dataset.confusion_csv())
     output.storage.write(join(output.uri, "summary.parquet"), report.parquet_bytes())
     output.storage.write(join(output.uri, "summary.json"), report.json_bytes())
+    page = render_report(report, spec, plans, output)
+    output.storage.write(join(output.uri, "report.html"), page)
 
 
 @dataclass
 class _Fold:
-    """What part files add up to, and the names of those that are another job's."""
+    """What part files add up to, what stands out, and which of them are another job's."""
 
     counts: DatasetCounts
+    highlights: Highlights = field(default_factory=Highlights)
     foreign: list[str] = field(default_factory=list)
 
 
-def _fold(job: Job, storage: Storage, folder: str, names: Sequence[str], num_classes: int) -> _Fold:
+def _fold(
+    fingerprint: Fingerprint,
+    storage: Storage,
+    folder: str,
+    names: Sequence[str],
+    num_classes: int,
+) -> _Fold:
     """Add up a dataset's part files, several at a time."""
 
     def fold(names: Sequence[str]) -> _Fold:
@@ -162,9 +188,9 @@ def _fold(job: Job, storage: Storage, folder: str, names: Sequence[str], num_cla
         for name in names:
             with storage.open(join(folder, name)) as content:
                 file = pq.ParquetFile(content)
-                if fingerprint_of(file) == job.fingerprint:
-                    columns = list(SUMMARY_COLUMNS)
-                    result.counts.add(file.read(columns, use_threads=False))
+                if fingerprint_of(file) == fingerprint:
+                    table = file.read(list(SUMMARY_COLUMNS), use_threads=False)
+                    result.highlights.add(name, table, result.counts.add(table))
                 else:
                     result.foreign.append(name)
         return result
@@ -173,5 +199,6 @@ def _fold(job: Job, storage: Storage, folder: str, names: Sequence[str], num_cla
     with ThreadPoolExecutor(_READERS) as readers:
         for result in readers.map(fold, (names[first::_READERS] for first in range(_READERS))):
             total.counts += result.counts
+            total.highlights += result.highlights
             total.foreign += result.foreign
     return total

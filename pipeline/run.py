@@ -35,7 +35,8 @@ def run(
         overwrite: Delete what an earlier job has written to the output, and start afresh.
 
     Returns:
-        The report, which is also in the output folder as `summary.json` and `summary.parquet`.
+        The report, which is also in the output folder as `summary.json`, `summary.parquet` and
+        `report.html`.
 
     Raises:
         PipelineError: The spec, a dataset, the storage or the output is wrong.
@@ -71,8 +72,8 @@ def run(
     timings = time_run(execution.make_parts(items), observer)
     output.sweep_cut_parts(plans)
     timings = timings.with_retries(RETRIES.made - retries)
-    report = make_report(job, plans, output, timings)
-    write_report(report, output)
+    report = make_report(spec, job.fingerprint, plans, output, timings)
+    write_report(report, spec, plans, output)
     storage.sweep_temporaries(output.uri)
     return report
 

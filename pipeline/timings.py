@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipeline.progress import Observer
 from pipeline.receipt import Receipt, StageSeconds
@@ -24,6 +25,16 @@ class RunTimings:
     wall_s: float = 0.0
     stage_s: StageSeconds = field(default_factory=StageSeconds)
     storage_retries: int = 0
+
+    @classmethod
+    def from_json(cls, last_run: Mapping[str, Any]) -> "RunTimings":
+        """Read what `summary.json` says of the run that wrote it, under `last_run`."""
+        return cls(
+            images={str(name): int(images) for name, images in last_run["images"].items()},
+            wall_s=float(last_run["wall_s"]),
+            stage_s=StageSeconds(**last_run["stage_s"]),
+            storage_retries=int(last_run["storage_retries"]),
+        )
 
     def with_retries(self, made: int) -> "RunTimings":
         """Return these with the storage operations added that the driver tried again."""

@@ -41,7 +41,9 @@ def dataset(name, labels, *, seed, targets=True):
 def make_report(*datasets):
     timings = RunTimings({"first": 4}, 2.0, StageSeconds(predict_s=1.5))
     combined = combine(datasets, METRICS)
-    return RunReport("job", "/out", datasets, combined, timings, [], within_tolerance=True)
+    return RunReport(
+        "job", "/out", datasets, combined, timings, [], within_tolerance=True, highlights=[]
+    )
 
 
 def rendered(report, width=100):

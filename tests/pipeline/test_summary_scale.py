@@ -17,7 +17,6 @@ CODE = """
 import json, sys, time
 from pathlib import Path
 from mask_tables import FINGERPRINT
-from pipeline.job import Job
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.report import make_report
@@ -32,8 +31,7 @@ spec = JobSpec.from_mapping({"name": "big", "model": {"checkpoint": "/m.pth"},
                              "datasets": [dataset], "output": output})
 plan = DatasetPlan.from_parquet("big", Path(plan).read_bytes())
 start, start_cpu = time.perf_counter(), time.process_time()
-job = Job(spec, None, 0, FINGERPRINT)
-report = make_report(job, [plan], Output(output, Storage()), RunTimings())
+report = make_report(spec, FINGERPRINT, [plan], Output(output, Storage()), RunTimings())
 figures = {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - start_cpu}
 peak = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines()
         if line.startswith("VmHWM")]
