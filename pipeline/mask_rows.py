@@ -47,7 +47,7 @@ class PartFile:
             OutputError: It is damaged.
             StorageError: It cannot be read.
         """
-        with self._opened() as content:
+        with self.opened() as content:
             for batch in content.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS)):
                 for row in batch.to_pylist():
                     yield MaskRow(**row)
@@ -64,7 +64,7 @@ class PartFile:
             StorageError: It cannot be read.
         """
         columns = [name for name in _FOUND_COLUMNS if masks or name != "mask"]
-        with self._opened() as content:
+        with self.opened() as content:
             table = content.read(columns=columns)
             found = table.filter(pc.is_in(table["index"], value_set=pa.array(indices, pa.int64())))
         return [MaskRow(**row) for row in found.to_pylist()]
@@ -90,14 +90,20 @@ class PartFile:
             OutputError: It is damaged.
             StorageError: It cannot be read.
         """
-        with self._opened() as content:
+        with self.opened() as content:
             table = content.read(columns=["key", "height"])
         keys = table["key"].filter(pc.is_valid(table["height"])).to_pylist()
         hashes = [name_hash(safe_name(key, extension)) for key in keys]
         return table.num_rows, np.array(hashes, dtype=np.int64)
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
+    def opened(self) -> Iterator[pq.ParquetFile]:
+        """Open it, checking what is read.
+
+        Raises:
+            OutputError: It is damaged.
+            StorageError: It cannot be read.
+        """
         damage: Exception | None = None
         with self.storage.open(self.uri) as file:
             try:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.highlights import RowPlace
+from pipeline.mask_rows import PartFile
 from pipeline.output import Output
 from pipeline.storage import Storage
 from pipeline.uris import join
@@ -54,6 +54,7 @@ class ScoredRows:
         """Read the rows of part files.
 
         Raises:
+            OutputError: One is damaged.
             StorageError: One cannot be read.
         """
         folder = output.masks_uri(dataset)
@@ -89,6 +90,7 @@ class ScoredRows:
         """Add up some of the rows.
 
         Raises:
+            OutputError: A part file is damaged.
             StorageError: A part file cannot be read.
         """
 
@@ -116,8 +118,8 @@ def pair_rows(first: ScoredRows, second: ScoredRows) -> tuple[Rows, Rows]:
 
 
 def _scored(storage: Storage, uri: str) -> pa.Table:
-    with storage.open(uri) as content:
-        table = pq.ParquetFile(content).read(list(_COLUMNS), use_threads=False)
+    with PartFile(uri, storage).opened() as content:
+        table = content.read(list(_COLUMNS), use_threads=False)
     return table.filter(pc.is_valid(table["confusion"]))
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.highlights import Highlights
 from pipeline.job import Fingerprint
+from pipeline.mask_rows import PartFile
 from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output, confusion_file
 from pipeline.plan import DatasetPlan
@@ -110,6 +111,10 @@ def make_report(
 
     A file with another job's fingerprint, left by a run that was overtaken, is deleted and counts
     as missing: the next run makes its part.
+
+    Raises:
+        OutputError: A part file is damaged.
+        StorageError: One cannot be read.
     """
     datasets, missing, highlights = [], [], []
     for dataset, plan in zip(spec.datasets, plans, strict=True):
@@ -186,8 +191,7 @@ def _fold(
     def fold(names: Sequence[str]) -> _Fold:
         result = _Fold(DatasetCounts(num_classes))
         for name in names:
-            with storage.open(join(folder, name)) as content:
-                file = pq.ParquetFile(content)
+            with PartFile(join(folder, name), storage).opened() as file:
                 if fingerprint_of(file) == fingerprint:
                     table = file.read(list(SUMMARY_COLUMNS), use_threads=False)
                     result.highlights.add(name, table, result.counts.add(table))

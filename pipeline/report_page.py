@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -118,11 +118,11 @@ def render_report(
     sections += [
         _section(f"combined-{k}", summary) for k, summary in enumerate(report.combined[:_SECTIONS])
     ]
-    seconds = {
-        name.removesuffix("_s"): spent for name, spent in asdict(report.timings.stage_s).items()
-    }
+    last_run = report.to_json()["last_run"]
+    seconds = {name.removesuffix("_s"): spent for name, spent in last_run["stage_s"].items()}
     content = {
         "report": report,
+        "last_run": last_run,
         "output": shown(report.output),
         "verdict": _verdict(report),
         "sections": sections,

@@ -111,9 +111,9 @@ def _image_url(pixels: Pixels, size: tuple[int, int]) -> str:
 
 
 def _label_url(labels: Pixels, colours: Sequence[Colour]) -> str:
-    opacities = np.zeros(256, np.uint8)
-    opacities[: len(colours)] = 255
-    return _palette_url(labels, colours, opacities.tobytes())
+    # One entry more than there are classes, for all that is none: a PNG's few bits hold no others.
+    places = np.minimum(labels, len(colours)).astype(np.uint8)
+    return _palette_url(places, [*colours, (0, 0, 0)], bytes([255] * len(colours) + [0]))
 
 
 def _error_url(prediction: Pixels, target: Pixels, num_classes: int) -> str:

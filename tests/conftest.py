@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from object_store import running_object_store, server_program
+from report_pages import running_browser
 from tiny_job import TinyJob, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -77,3 +78,10 @@ def checkpoint(tmp_path_factory) -> Path:
 def tiny_job(tmp_path, checkpoint) -> TinyJob:
     """A job on a dozen small images of three sizes, with targets."""
     return TinyJob.make(tmp_path, checkpoint)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser."""
+    with running_browser() as found:
+        yield found

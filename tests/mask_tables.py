@@ -8,15 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY
+from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, TABLE_VERSION, encode_mask
 from pipeline.part import Part
 from pipeline.plan import SHARDS_SCHEMA, DatasetPlan
+from refinenet_core.palettes import png_palette, voc_colours
 
 _CELLS = 40  # non-zero cells of an image's confusion matrix; CamVid's have 37 on average
-_MASK_BYTES = 512
+_MASK_SIZE = (24, 32)  # height, width
+_MASKS = 64  # that differ
 
-
-FINGERPRINT = {"model": "none: the rows are made up"}
+FINGERPRINT = {"model": "none: the rows are made up", "table_version": TABLE_VERSION}
 
 
 def write_mask_table(
@@ -49,16 +50,16 @@ def _rows(rng, shard, first, images, num_classes):
     }
     classes = {"class": np.abs(ints["prediction"]), "pixels": ints["pixels"]}
     keys = [f"{number:09d}" for number in range(first, first + images)]
-    masks = rng.bytes(images * _MASK_BYTES)
+    masks = [_mask(rng, num_classes) for _ in range(_MASKS)]
     columns = {
         "shard": pa.array([shard] * images),
         "index": pa.array(np.arange(first, first + images)),
         "key": pa.array(keys),
         "status": pa.array(["ok"] * images),
         "flags": pa.array([[]] * images, MASK_SCHEMA.field("flags").type),
-        "mask": pa.array(
-            [masks[start : start + _MASK_BYTES] for start in range(0, len(masks), _MASK_BYTES)]
-        ),
+        "height": pa.array([_MASK_SIZE[0]] * images),
+        "width": pa.array([_MASK_SIZE[1]] * images),
+        "mask": pa.array([masks[number % _MASKS] for number in range(images)]),
         "class_pixels": _lists(offsets, classes),
         "confidence": pa.array(rng.random(images, dtype=np.float32)),
         "confusion": _lists(offsets, ints),
@@ -71,6 +72,11 @@ def _rows(rng, shard, first, images, num_classes):
         if field.name not in columns
     }
     return pa.table({**columns, **absent}).select(MASK_SCHEMA.names).cast(MASK_SCHEMA)
+
+
+def _mask(rng, num_classes):
+    labels = rng.integers(0, num_classes, _MASK_SIZE, dtype=np.uint8)
+    return encode_mask(labels, png_palette(voc_colours(num_classes)))
 
 
 def _lists(offsets, fields):

@@ -7,6 +7,7 @@ import yaml
 
 import command
 from camvid import CHECKPOINT, IMAGES, MIOU, PIXEL_ACCURACY, TARGETS, model
+from report_pages import check_figures, check_in_every_setting, opened
 
 pytestmark = [pytest.mark.ray, pytest.mark.s3]
 
@@ -55,13 +56,18 @@ def run_job(spec, bucket, *arguments):
         "run", spec, "--json", *arguments, environment=bucket.environment, timeout_s=1800
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["datasets"][0]
+    return json.loads(done.stdout)
 
 
-def test_twenty_images_give_what_the_published_code_gives(tmp_path, bucket):
-    spec = write_spec(tmp_path, name="camvid-twenty", scales=[1.0])
+@pytest.fixture(scope="module")
+def twenty(bucket, tmp_path_factory):
+    """The summary of a run over the first 20 images."""
+    spec = write_spec(tmp_path_factory.mktemp("twenty"), name="camvid-twenty", scales=[1.0])
+    return run_job(spec, bucket, "--limit", 20)
 
-    dataset = run_job(spec, bucket, "--limit", 20)
+
+def test_twenty_images_give_what_the_published_code_gives(twenty):
+    [dataset] = twenty["datasets"]
 
     assert dataset["images"] == {
         "planned": 20,
@@ -79,13 +85,30 @@ def test_twenty_images_give_what_the_published_code_gives(tmp_path, bucket):
     assert absent["class_name"] == "fence"
 
 
+def test_their_report_opens_in_a_browser_and_says_what_the_summary_says(
+    tmp_path, bucket, twenty, browser
+):
+    path = tmp_path / "report.html"
+    report = bucket.filesystem().cat_file("results/camvid-twenty-limit20/report.html")
+    path.write_bytes(report)
+
+    check_in_every_setting(browser, path)
+
+    with opened(browser, path) as page:
+        check_figures(page, twenty)
+        panels = page.locator(".picture").first.locator(".panel").count()
+    assert panels == 5  # image, target, prediction, overlay, errors: all read again from the bucket
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_whole_set_gives_the_published_codes_figures_and_five_scales_do_better(
     tmp_path, bucket
 ):
-    single = run_job(write_spec(tmp_path, name="camvid-single", scales=[1.0]), bucket)
-    five = run_job(write_spec(tmp_path, name="camvid-five", scales=FIVE_SCALES), bucket)
+    [single], [five] = (
+        run_job(write_spec(tmp_path, name=name, scales=scales), bucket)["datasets"]
+        for name, scales in (("camvid-single", [1.0]), ("camvid-five", FIVE_SCALES))
+    )
 
     assert single["miou"] == pytest.approx(MIOU, abs=0.0005)
     assert single["pixel_accuracy"] == pytest.approx(PIXEL_ACCURACY, abs=0.0005)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import command
 from jobs.scenes import CLASSES
+from report_pages import check_figures, check_in_every_setting, opened
 
 pytestmark = pytest.mark.ray
 
@@ -50,6 +51,19 @@ def test_it_leaves_a_picture_of_each_scene(finished):
     assert str(folder / "quickstart/pictures") in done.stdout
     with Image.open(pictures[0]) as picture:
         assert picture.width > 4 * 192
+
+
+def test_its_report_opens_in_a_browser_and_says_what_the_summary_says(finished, browser):
+    folder, done, _ = finished
+    report = folder / "quickstart/results/report.html"
+
+    check_in_every_setting(browser, report)
+
+    assert str(report) in done.stdout
+    summary = json.loads((folder / "quickstart/results/summary.json").read_text())
+    with opened(browser, report) as page:
+        check_figures(page, summary)
+        assert page.locator(".picture").count() == 24
 
 
 def test_the_readmes_query_gives_the_summarys_miou(finished, monkeypatch):
