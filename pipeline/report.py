@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.bottleneck import bottleneck
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.job import Job
 from pipeline.mask_table import fingerprint_of
@@ -80,6 +81,11 @@ class RunReport:
                 "images_per_s": round(self.timings.images_per_s, 3),
                 "storage_retries": self.timings.storage_retries,
                 "stage_s": {k: round(v, 3) for k, v in asdict(self.timings.stage_s).items()},
+                "actor_s": {k: round(v, 3) for k, v in asdict(self.timings.actor_s).items()},
+                "startup_s": round(self.timings.startup_s, 3),
+                "making_s": round(self.timings.making_s, 3),
+                "finishing_s": round(self.timings.finishing_s, 3),
+                "bottleneck": bottleneck(self.timings),
             },
         }
 
