@@ -9,6 +9,7 @@ import typer
 
 from jobs import cluster_cli
 from jobs.exits import exit_with, print_json
+from jobs.log_format import LogFormat, LogFormatOption
 from jobs.options import (
     AsJson,
     Limit,
@@ -55,6 +56,7 @@ def run_command(
     ] = None,
     require_env: RequireEnv = None,
     as_json: AsJson = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Run a job; if its output is there in part, do what is missing.
 
@@ -68,7 +70,7 @@ def run_command(
         "address": address,
         "require_env": require_env or (),
     }
-    exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json))
+    exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json), log_format)
 
 
 @app.command("evaluate")
@@ -79,13 +81,16 @@ def evaluate_command(
     retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Score masks that exist, or fuse several outputs: a job without a model. Exit codes as `run`.
 
     The `images` of a spec with `predictions` are the masks; `fuse` names the outputs.
     """
     how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
-    exit_with(lambda display: _evaluate(_load(spec, limit), display, how, as_json=as_json))
+    exit_with(
+        lambda display: _evaluate(_load(spec, limit), display, how, as_json=as_json), log_format
+    )
 
 
 @app.command("plan")
@@ -321,7 +326,7 @@ def _shown_run(
     """Run a job and show how far it is; Ray's messages go where the progress goes."""
     from pipeline import run
 
-    with redirect_stdout(sys.stderr), display:
+    with display, redirect_stdout(sys.stderr):
         return run(spec, display, **(how or {}))
 
 

@@ -2,13 +2,14 @@
 
 import json
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from jobs.log_format import LogFormat
 
 if TYPE_CHECKING:
     from jobs.progress import ProgressDisplay
@@ -18,27 +19,30 @@ EXIT_INCOMPLETE = 3
 EXIT_INTERRUPTED = 130
 
 
-def exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
+def exit_with(
+    command: Callable[["ProgressDisplay"], int], log_format: LogFormat = LogFormat.TEXT
+) -> None:
     """Run a command and exit with its code; turn what it raises into a message and a code."""
-    from jobs.progress import ProgressDisplay
+    from jobs.json_lines import JsonLines
+    from jobs.progress import TextProgress
     from pipeline import PipelineError
     from pipeline.errors import StorageUnavailableError
     from refinenet_core import RefineNetError
 
-    display = ProgressDisplay()
+    display = JsonLines() if log_format is LogFormat.JSON else TextProgress()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = command(display)
     except (PipelineError, RefineNetError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        display.failed(f"error: {error}")
         later = display.started or isinstance(error, StorageUnavailableError)
         code = EXIT_INCOMPLETE if later else EXIT_WRONG_INPUT
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        display.failed("interrupted; the same command goes on where this one stopped")
         code = EXIT_INTERRUPTED
     except Exception:  # noqa: BLE001 - shown in full: whatever it is, the run is resumable
-        traceback.print_exc()
-        print("the run broke off; the same command goes on where it stopped", file=sys.stderr)
+        after = "the run broke off; the same command goes on where it stopped"
+        display.failed(traceback.format_exc() + after)
         code = EXIT_INCOMPLETE
     raise typer.Exit(code)
 

@@ -100,6 +100,7 @@ def _run(
     report = make_report(job, plans, output, timings)
     write_report(report, output)
     storage.sweep_temporaries(output.uri)
+    observer.finished(report)
     return report
 
 
