@@ -18,6 +18,7 @@ from pipeline.progress import Observer
 from pipeline.ray_session import TASK_RETRIES, running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
+from pipeline.run_metrics import RunMetrics, parts_left
 from pipeline.spec import ActorsSpec
 from pipeline.stopping import Interruption, StopFlag
 from pipeline.work_item import WorkItem, pack_items
@@ -99,17 +100,20 @@ class Execution:
             from pipeline.part_makers import part_maker_of  # noqa: PLC0415
 
             stop = StopFlag()
+            metrics = RunMetrics(self.job.spec.name, parts_left(self.plans, items))
 
             def ask_to_stop() -> None:
                 stop.raise_()
                 self.observer.stopping(_STOPPING_S)
 
             with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
-                yield from self._pass(items, part_maker_of(self.job), stop)
+                first = self._pass(items, part_maker_of(self.job), stop)
+                yield from metrics.count(first)
                 left_out = self.output.left_out(self.plans)
                 if left_out and not interruption.requested:
                     self.observer.isolating(len(left_out))
-                    yield from self._pass(left_out, IsolatingPartMaker, stop)
+                    second = self._pass(left_out, IsolatingPartMaker, stop)
+                    yield from metrics.count(second)
                 if interruption.requested:
                     raise KeyboardInterrupt
 
