@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -14,13 +14,31 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipeline.progress import DatasetProgress
+from pipeline import RunReport
+from pipeline.progress import DatasetProgress, Observer
 from pipeline.receipt import Receipt
 
 _LINE_INTERVAL_S = 5.0
 
 
-class ProgressDisplay:
+class ProgressDisplay(Observer, Protocol):
+    """What shows a run's progress in some form.
+
+    Attributes:
+        started: Whether the run has got as far as its plan: what fails later can be resumed.
+    """
+
+    started: bool
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def failed(self, message: str) -> None:
+        """Say why a command ends early."""
+
+
+class TextProgress:
     """Show a run's progress on standard error; an observer of `pipeline.run`.
 
     Attributes:
@@ -88,6 +106,13 @@ class ProgressDisplay:
             f"stopping: parts in flight are committed, for {limit_s:.0f} s at most; "
             "interrupt again to stop at once"
         )
+
+    def finished(self, report: RunReport) -> None:
+        """Say nothing: the report is printed."""
+
+    def failed(self, message: str) -> None:
+        """Say why a command ends early."""
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 - as it is, never wrapped
 
     def _images_per_s(self, now: float) -> float:
         """Return the speed since the first part came: what starting took says nothing of it."""

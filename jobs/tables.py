@@ -13,6 +13,7 @@ from rich.text import Text
 
 from jobs.score_tables import categories_table, classes_table, fraction, rules_table
 from pipeline import RunReport, VerifyReport
+from pipeline.bottleneck import bottleneck
 from pipeline.progress import DatasetProgress
 from pipeline.summary import DatasetSummary
 from pipeline.uris import shown
@@ -93,6 +94,9 @@ def _report_lines(report: RunReport, summaries: Sequence[DatasetSummary]) -> lis
         lines.append(
             f"Seconds:   {times}, added up over workers; {report.timings.wall_s:.1f} in all"
         )
+    worst = bottleneck(report.timings)
+    if worst:
+        lines.append(worst)
     return lines
 
 

@@ -16,6 +16,7 @@ ENCODED_SCHEMA = pa.schema(
         ("part", pa.int32()),
         ("ending", pa.string()),
         ("read_s", pa.float64()),
+        ("read_at", pa.float64()),
         ("retries", pa.int64()),
         ("replaces", pa.bool_()),
         ("index", pa.list_(pa.int64())),
@@ -61,6 +62,7 @@ class EncodedPart:
         read_s: Time that reading them took.
         retries: How often an operation on a storage was tried again for that.
         replaces: Whether the part is committed already, and made again.
+        read_at: When that was done, in seconds since 1970.
     """
 
     part: Part
@@ -68,6 +70,7 @@ class EncodedPart:
     read_s: float
     retries: int = 0
     replaces: bool = False
+    read_at: float = 0.0
 
     def to_table(self) -> pa.Table:
         """Return the part as a table of one row."""
@@ -77,6 +80,7 @@ class EncodedPart:
             "part": [self.part.number],
             "ending": [self.part.ending],
             "read_s": [self.read_s],
+            "read_at": [self.read_at],
             "retries": [self.retries],
             "replaces": [self.replaces],
         }
@@ -95,7 +99,8 @@ class EncodedPart:
         columns = (row[name] for name in _IMAGE_FIELDS)
         images = [EncodedImage(*values) for values in zip(*columns, strict=True)]
         part = Part(row["dataset"], row["shard"], row["part"], len(images), row["ending"])
-        return cls(part, images, row["read_s"], row["retries"], row["replaces"])
+        known = {name: row[name] for name in ("read_s", "retries", "replaces", "read_at")}
+        return cls(part, images, **known)
 
 
 _IMAGE_FIELDS = tuple(EncodedImage.__dataclass_fields__)

@@ -15,9 +15,10 @@ from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.progress import Observer
-from pipeline.ray_session import running_ray
+from pipeline.ray_session import TASK_RETRIES, running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
+from pipeline.run_metrics import RunMetrics, parts_left
 from pipeline.spec import ActorsSpec
 from pipeline.stopping import Interruption, StopFlag
 from pipeline.work_item import WorkItem, pack_items
@@ -32,7 +33,6 @@ _READER_CPUS = 0.25
 _ACTOR_CPUS = 0.5
 _COMMITTER_CPUS = 0.25
 _MOST_ROWS = 1250  # of work: 20,000 parts; above that, a row holds several shards
-_RETRIES = 2  # of a part in the first pass; what still fails then is isolated by the second
 _STOPPING_S = 60.0  # for what is in flight when a run is asked to stop
 
 
@@ -94,23 +94,26 @@ class Execution:
         if not items:
             return
         pa.default_memory_pool().release_unused()  # what planning a million images took
-        with running_ray(retries=_RETRIES):
+        with running_ray():
             # Here, since only now is it sure that there is work: importing them takes its time.
             from pipeline.isolation import IsolatingPartMaker  # noqa: PLC0415
             from pipeline.part_makers import part_maker_of  # noqa: PLC0415
 
             stop = StopFlag()
+            metrics = RunMetrics(self.job.spec.name, parts_left(self.plans, items))
 
             def ask_to_stop() -> None:
                 stop.raise_()
                 self.observer.stopping(_STOPPING_S)
 
             with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
-                yield from self._pass(items, part_maker_of(self.job), stop)
+                first = self._pass(items, part_maker_of(self.job), stop)
+                yield from metrics.count(first)
                 left_out = self.output.left_out(self.plans)
                 if left_out and not interruption.requested:
                     self.observer.isolating(len(left_out))
-                    yield from self._pass(left_out, IsolatingPartMaker, stop)
+                    second = self._pass(left_out, IsolatingPartMaker, stop)
+                    yield from metrics.count(second)
                 if interruption.requested:
                     raise KeyboardInterrupt
 
@@ -153,7 +156,7 @@ class Execution:
                 # Ray's default is to retry for ever. Restarts of the actor stay unbounded, as is
                 # Ray's default: with the last one used up the run would wait for ever (measured),
                 # and bounded retries bound them as well.
-                max_task_retries=_RETRIES,
+                max_task_retries=TASK_RETRIES,
             )
             .map_batches(
                 Committer(self.output, self.record),

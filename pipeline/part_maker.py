@@ -26,7 +26,7 @@ from pipeline.mask_table import (
     sparse_boundary,
     sparse_confusion,
 )
-from pipeline.receipt import Receipt, SegmentedPart, StageSeconds
+from pipeline.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
 from pipeline.stopping import StopFlag
 from pipeline.storage import Storage
 from pipeline.targets import TargetReader
@@ -103,6 +103,7 @@ class PartMaker(ABC):
         self.stop = stop
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads)
+        self._free_since: float | None = None  # on `time.perf_counter`, once a part is made
         self.datasets = {
             spec.name: KnownDataset(spec, boundary_iou=job.spec.metrics.boundary_iou)
             for spec in job.spec.datasets
@@ -124,6 +125,13 @@ class PartMaker(ABC):
         """Make one part, a table of one row, into a table of one row; of none once stopped."""
         if self.stop and self.stop.is_up():
             return SegmentedPart.none()
+        try:
+            return self._make(parts).to_table()
+        finally:
+            self._free_since = time.perf_counter()
+
+    def _make(self, parts: pa.Table) -> SegmentedPart:
+        taken_at, start = time.time(), time.perf_counter()
         encoded = EncodedPart.from_table(parts)
         seconds = StageSeconds(read_s=encoded.read_s)
         rows = self.make_rows(encoded, seconds)
@@ -131,9 +139,24 @@ class PartMaker(ABC):
         for row in rows:
             if row.status != "ok":
                 failed[row.status] = failed.get(row.status, 0) + 1
+        made_at = time.perf_counter()
         file = part_file(rows, encoded.part, self.job.fingerprint)
-        receipt = Receipt(encoded.part, failed, seconds, encoded.retries, encoded.replaces)
-        return SegmentedPart(receipt, file).to_table()
+        end = time.perf_counter()
+        seconds.encode_s += end - made_at
+        receipt = Receipt(
+            encoded.part,
+            failed,
+            seconds,
+            encoded.retries,
+            encoded.replaces,
+            actor_s=ActorSeconds(
+                queued_s=max(0.0, taken_at - encoded.read_at),  # by the clocks of two machines
+                waited_s=0.0 if self._free_since is None else start - self._free_since,
+                worked_s=end - start,
+            ),
+            taken_at=taken_at,
+        )
+        return SegmentedPart(receipt, file)
 
     def make_rows(self, encoded: EncodedPart, seconds: StageSeconds) -> list[MaskRow]:
         """Return a row for each image of a part, in order; add to `seconds` what it took."""

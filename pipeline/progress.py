@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.committed import Committed
 from pipeline.receipt import Receipt
+
+if TYPE_CHECKING:
+    from pipeline.report import RunReport
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Observer(Protocol):
     def stopping(self, limit_s: float) -> None:
         """Take note that the run was asked to stop, and finishes what is in flight."""
 
+    def finished(self, report: "RunReport") -> None:
+        """Take note of the result; called once, after the summary is written."""
+
 
 class Silent:
     """An observer that says nothing."""
@@ -56,6 +62,9 @@ class Silent:
 
     def stopping(self, limit_s: float) -> None:
         """Ignore the wish."""
+
+    def finished(self, report: "RunReport") -> None:
+        """Ignore the result."""
 
 
 def measure_progress(committed: Committed, images: int | None) -> DatasetProgress:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
+from time import time
 
 import pyarrow as pa
 
@@ -41,7 +42,7 @@ class Reader:
             nonlocal counted
             made = RETRIES.made - counted
             counted += made
-            return replace(part, retries=made).to_table()
+            return replace(part, retries=made, read_at=time()).to_table()
 
         for item in takewhile(self._goes_on, unpack_items(items)):
             if item.file is None:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -24,9 +24,32 @@ class StageSeconds:
     write_s: float = 0.0
 
     def __add__(self, other: "StageSeconds") -> "StageSeconds":
-        return StageSeconds(
-            **{name: value + getattr(other, name) for name, value in vars(self).items()}
-        )
+        return _sum(self, other)
+
+
+@dataclass
+class ActorSeconds:
+    """Seconds of a part and an actor, added up over both.
+
+    Attributes:
+        queued_s: Parts that were read waited for an actor.
+        waited_s: Actors, one part made, waited for the next.
+        worked_s: Actors were at work on parts: decoding, predicting, encoding, and what is between.
+    """
+
+    queued_s: float = 0.0
+    waited_s: float = 0.0
+    worked_s: float = 0.0
+
+    def __add__(self, other: "ActorSeconds") -> "ActorSeconds":
+        return _sum(self, other)
+
+
+S = TypeVar("S", StageSeconds, ActorSeconds)
+
+
+def _sum(one: S, other: S) -> S:
+    return type(one)(**{name: value + getattr(other, name) for name, value in vars(one).items()})
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,8 @@ class Receipt:
         retries: How often an operation on a storage was tried again for it.
         replaces: Whether it was committed already, and made again.
         refused: Why it could not be committed; None if it was.
+        actor_s: How long it waited for an actor, and the actor for it.
+        taken_at: When an actor took it, in seconds since 1970.
     """
 
     part: Part
@@ -48,6 +73,8 @@ class Receipt:
     retries: int = 0
     replaces: bool = False
     refused: str | None = None
+    actor_s: ActorSeconds = field(default_factory=ActorSeconds)
+    taken_at: float = 0.0
 
     def to_table(self) -> pa.Table:
         """Return the receipt as a table of one row."""
@@ -62,7 +89,8 @@ class Receipt:
     def _from_json(cls, text: str) -> "Receipt":
         content = json.loads(text)
         part, seconds = Part(**content.pop("part")), StageSeconds(**content.pop("seconds"))
-        return cls(part=part, seconds=seconds, **content)
+        actor_s = ActorSeconds(**content.pop("actor_s"))
+        return cls(part=part, seconds=seconds, actor_s=actor_s, **content)
 
 
 @dataclass(frozen=True)

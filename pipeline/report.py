@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.bottleneck import bottleneck
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.highlights import Highlights
 from pipeline.job import Fingerprint
@@ -70,6 +71,7 @@ class RunReport:
 
         All but `last_run` follows from the mask tables alone.
         """
+        timings = self.timings.rounded()
         return {
             "summary_version": SUMMARY_VERSION,
             "job": self.job,
@@ -80,11 +82,16 @@ class RunReport:
             "datasets": [dataset.to_json() for dataset in self.datasets],
             "combined": [summary.to_json() for summary in self.combined],
             "last_run": {
-                "images": dict(self.timings.images),
-                "wall_s": round(self.timings.wall_s, 3),
-                "images_per_s": round(self.timings.images_per_s, 3),
-                "storage_retries": self.timings.storage_retries,
-                "stage_s": {k: round(v, 3) for k, v in asdict(self.timings.stage_s).items()},
+                "images": dict(timings.images),
+                "wall_s": timings.wall_s,
+                "images_per_s": round(timings.images_per_s, 3),
+                "storage_retries": timings.storage_retries,
+                "stage_s": asdict(timings.stage_s),
+                "actor_s": asdict(timings.actor_s),
+                "startup_s": timings.startup_s,
+                "making_s": timings.making_s,
+                "finishing_s": timings.finishing_s,
+                "bottleneck": bottleneck(timings),
             },
         }
 

@@ -1,0 +1,57 @@
+"""How a command ends: its result as JSON, its message, its exit code."""
+
+import json
+import signal
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from jobs.log_format import LogFormat
+
+if TYPE_CHECKING:
+    from jobs.progress import ProgressDisplay
+
+EXIT_WRONG_INPUT = 2
+EXIT_INCOMPLETE = 3
+EXIT_INTERRUPTED = 130
+
+
+def exit_with(
+    command: Callable[["ProgressDisplay"], int], log_format: LogFormat = LogFormat.TEXT
+) -> None:
+    """Run a command and exit with its code; turn what it raises into a message and a code."""
+    from jobs.json_lines import JsonLines
+    from jobs.progress import TextProgress
+    from pipeline import PipelineError
+    from pipeline.errors import StorageUnavailableError
+    from refinenet_core import RefineNetError
+
+    display = JsonLines() if log_format is LogFormat.JSON else TextProgress()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = command(display)
+    except (PipelineError, RefineNetError) as error:
+        display.failed(f"error: {error}")
+        later = display.started or isinstance(error, StorageUnavailableError)
+        code = EXIT_INCOMPLETE if later else EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        display.failed("interrupted; the same command goes on where this one stopped")
+        code = EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - shown in full: whatever it is, the run is resumable
+        after = "the run broke off; the same command goes on where it stopped"
+        display.failed(traceback.format_exc() + after)
+        code = EXIT_INCOMPLETE
+    raise typer.Exit(code)
+
+
+def print_json(content: Any) -> None:
+    """Print a result as one strict JSON object."""
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Take SIGTERM as Ctrl-C: what runs ends in good order."""
+    raise KeyboardInterrupt
