@@ -10,10 +10,11 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 
+from jobs.pace import Pace
 from pipeline import RunReport
 from pipeline.progress import DatasetProgress, Observer
 from pipeline.receipt import Receipt
@@ -41,6 +42,9 @@ class ProgressDisplay(Observer, Protocol):
 class TextProgress:
     """Show a run's progress on standard error; an observer of `pipeline.run`.
 
+    On a terminal each dataset at work has a bar, which becomes a line once it is complete.
+    Elsewhere a line is written every few seconds for each dataset that has got on.
+
     Attributes:
         started: Whether the run has got as far as its plan: what fails later can be resumed.
     """
@@ -48,53 +52,61 @@ class TextProgress:
     def __init__(self) -> None:
         self.started = False
         self._console = Console(stderr=True)
-        self._done = self._failed = 0
-        self._total: int | None = 0  # None if only reading the shards tells
-        self._first: tuple[float, int] | None = None  # when the first part came, what was done then
+        self._paces: dict[str, Pace] = {}
+        self._silent: set[str] = set()  # datasets that have got on since their last line
         self._last_line = time.monotonic()
-        self._bar = Progress(
-            TextColumn("segmenting"),
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("images · {task.fields[state]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("images  {task.fields[state]}", markup=False),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_terminal or self._console.is_dumb_terminal,
         )
-        self._task = self._bar.add_task("", total=None, visible=False, state="starting")
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._bars.stop()
 
     def planned(self, datasets: Sequence[DatasetProgress]) -> None:
         """Say what is planned and what is done already."""
         for dataset in datasets:
             self._line(_plan_line(dataset))
-        images = [dataset.images for dataset in datasets if dataset.images is not None]
-        self._total = sum(images) if len(images) == len(datasets) else None
-        self._done = sum(dataset.committed_images or 0 for dataset in datasets)
+            pace = Pace(dataset.images, dataset.committed_images or 0)
+            self._paces[dataset.name] = pace
+            self._tasks[dataset.name] = self._bars.add_task(
+                dataset.name, total=pace.total, completed=pace.done, visible=False, state=""
+            )
         self._last_line = time.monotonic()
         self.started = True
-        if self._total is None or self._done < self._total:
-            self._bar.update(self._task, total=self._total, completed=self._done, visible=True)
 
     def committed(self, receipt: Receipt) -> None:
         """Count a part's images."""
         now = time.monotonic()
-        self._done += receipt.part.images
-        self._failed += sum(receipt.failed.values())
-        self._first = self._first or (now, self._done)
-        state = f"{self._speed(now)}{self._failed} failed"
-        self._bar.update(self._task, completed=self._done, state=state)
-        due = now - self._last_line >= _LINE_INTERVAL_S or self._done == self._total
-        if self._bar.disable and due:
-            self._last_line = now
-            total = "" if self._total is None else f"/{self._total}"
-            self._line(f"{self._done}{total} images, {state}{self._time_left(now)}")
+        name, part = receipt.part.dataset, receipt.part
+        pace, task = self._paces[name], self._tasks[name]
+        pace.add(part.images, receipt.failed, now, again=receipt.replaces)
+        self._silent.add(name)
+        self._bars.update(
+            task, completed=pace.done, state=pace.describe(now), visible=not pace.complete
+        )
+        if pace.complete:
+            self._say(name, now)
+        elif self._bars.disable and now - self._last_line >= _LINE_INTERVAL_S:
+            for each in sorted(self._silent):
+                self._say(each, now)
+
+    def _say(self, name: str, now: float) -> None:
+        pace = self._paces[name]
+        total = "" if pace.total is None else f"/{pace.total}"
+        words = pace.describe(now)
+        self._line(f"{name}: {pace.done}{total} images{f', {words}' if words else ''}")
+        self._silent.discard(name)
+        self._last_line = now
 
     def isolating(self, shards: int) -> None:
         """Say that a second pass begins."""
@@ -114,28 +126,12 @@ class TextProgress:
         """Say why a command ends early."""
         print(message, file=sys.stderr, flush=True)  # noqa: T201 - as it is, never wrapped
 
-    def _images_per_s(self, now: float) -> float:
-        """Return the speed since the first part came: what starting took says nothing of it."""
-        if self._first is None or now <= self._first[0]:
-            return 0.0
-        return (self._done - self._first[1]) / (now - self._first[0])
-
-    def _speed(self, now: float) -> str:
-        images_per_s = self._images_per_s(now)
-        return f"{images_per_s:.1f} images/s, " if images_per_s else ""
-
-    def _time_left(self, now: float) -> str:
-        images_per_s = self._images_per_s(now)
-        if not images_per_s or self._total is None:
-            return ""
-        return f", {(self._total - self._done) / images_per_s:.0f} s left"
-
     def _line(self, text: str) -> None:
-        if self._bar.disable:
+        if self._bars.disable:
             text = f"{time.strftime('%H:%M:%S')} {text}"
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - a log line, never wrapped
         else:
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, markup=False)
 
 
 def _plan_line(dataset: DatasetProgress) -> str:

@@ -1,0 +1,145 @@
+"""The progress of a run, as people see it: on a terminal, in a log, without colours."""
+
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+import command
+from jobs.pace import Pace, duration
+from jobs.progress import TextProgress
+from pipeline.part import Part
+from pipeline.progress import DatasetProgress
+from pipeline.receipt import Receipt
+from tiny_job import TinyJob
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOURS = re.compile(r"\x1b\[[0-9;]*3[0-9][0-9;]*m")
+
+
+def planned(name, images, committed=0):
+    return DatasetProgress(name, 1, images, 2, 100, 0, committed, 0)
+
+
+def receipt(dataset, images, **changes):
+    return Receipt(Part(dataset, "s", 0, images, ""), **changes)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, checkpoint):
+    """A job on two datasets, one of which has a broken image."""
+    job = TinyJob.make(tmp_path_factory.mktemp("watched"), checkpoint)
+    (job.root / "images/picture-01.png").write_bytes(b"not an image")
+    second = {**job.dataset, "name": "again", "images": str(job.root / "images/*-0[2-8].png")}
+    job.spec["datasets"].append(second)
+    job.spec["tolerance"] = {"failed_images": 1}
+    return job
+
+
+def run_on_a_terminal(job, output, **environment):
+    """Run a job with a terminal for its standard error; return what appeared there."""
+    job.spec["output"] = str(job.root / output)
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [command.COMMAND, "run", str(job.write_spec())],
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(master, 65536):
+            shown += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(master)
+    assert process.wait() == 0, shown.decode()
+    return shown.decode()
+
+
+def test_a_log_has_a_line_for_each_dataset_and_no_escape(job):
+    job.spec["output"] = str(job.root / "piped")
+
+    done = command.run("run", job.write_spec())
+
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stderr
+    assert "\r" not in done.stderr
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in done.stderr.splitlines())
+    assert re.search(r"^\S+ pictures: 12/12 images, .*1 undecodable", done.stderr, re.MULTILINE)
+    assert re.search(r"^\S+ again: 7/7 images", done.stderr, re.MULTILINE)
+
+
+def test_a_terminal_has_a_bar_for_each_dataset_in_colours(job):
+    shown = run_on_a_terminal(job, "coloured")
+
+    plain = ESCAPES.sub("", shown)
+    assert COLOURS.search(shown)
+    assert re.search(r"pictures ━+.* 5/12 +images", plain)
+    assert "pictures: 12/12 images" in plain
+    assert "again: 7/7 images" in plain
+    assert "1 undecodable" in plain
+
+
+def test_no_color_is_honoured(job):
+    shown = run_on_a_terminal(job, "colourless", NO_COLOR="1")
+
+    assert not COLOURS.search(shown)
+    assert "pictures: 12/12 images" in ESCAPES.sub("", shown)
+
+
+def test_a_dumb_terminal_gets_lines(job):
+    shown = run_on_a_terminal(job, "dumb", TERM="dumb")
+
+    assert set(ESCAPES.findall(shown)) <= {"\x1b[0m"}  # Ray's, when it ends
+    assert "pictures: 12/12 images" in shown
+
+
+def test_speed_and_time_left_leave_out_what_starting_took():
+    pace = Pace(total=1000, done=100)
+
+    pace.add(100, {}, 50.0, again=False)
+    pace.add(100, {"crashed": 1, "bad_target": 2}, 60.0, again=False)
+
+    assert pace.images_per_s(60.0) == 10
+    assert pace.left_s(60.0) == 70
+    assert pace.describe(60.0) == "10.0 images/s, 2 bad_target, 1 crashed, 1 min 10 s left"
+
+
+def test_parts_made_again_are_not_counted_twice(capsys):
+    with TextProgress() as display:
+        display.planned([planned("[red]odd", 10, committed=10)])
+        display.committed(receipt("[red]odd", 5, replaces=True, failed={"crashed": 1}))
+
+    assert "[red]odd: 10/10 images, 1 crashed" in capsys.readouterr().err
+
+
+def test_without_a_total_no_time_is_promised(capsys):
+    with TextProgress() as display:
+        display.planned([planned("tars", None)])
+        display.committed(receipt("tars", 5))
+
+    pace = Pace(total=None, done=0)
+    pace.add(5, {}, 1.0, again=False)
+    pace.add(5, {}, 2.0, again=False)
+    assert "left" not in pace.describe(2.0)
+    assert "tars: 1 shards" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "0 s"),
+        (59.6, "1 min"),
+        (70, "1 min 10 s"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (90061, "1 d 1 h"),
+        (86400 * 3 + 59, "3 d"),
+    ],
+)
+def test_times_are_told_in_two_units(seconds, words):
+    assert duration(seconds) == words
