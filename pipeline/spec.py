@@ -1,5 +1,6 @@
 """The job spec: what a user asks for, validated."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +19,7 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.spec_problems import describe_problems
 from pipeline.spec_section import Section, Uri
-from pipeline.uris import protocol_of
+from pipeline.uris import has_password, protocol_of, without_password
 from refinenet_core.metrics import Rule
 
 MIB = 1 << 20
@@ -178,6 +179,15 @@ class JobSpec(Section):
             raise ValueError(f"job {self.name!r} has no model")
         return self.model
 
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """All that the job reads and writes, as the spec names it."""
+        read = [self.model.checkpoint] if self.model else []
+        read += [each.output for each in self.fuse or ()]
+        for dataset in self.datasets:
+            read += [dataset.images, *([dataset.targets] if dataset.targets else [])]
+        return (*read, self.output)
+
     def limited(self, images: int) -> Self:
         """Return the job that takes the first images of each dataset, with an output of its own."""
         return self.model_copy(
@@ -190,13 +200,23 @@ class JobSpec(Section):
         for protocol, values in options.items():
             if protocol != protocol_of(f"{protocol}://"):
                 raise ValueError(f"{protocol!r} is called {protocol_of(protocol + '://')!r} here")
-            for name in values:
-                if any(word in name.lower() for word in _SECRETS):
+            for name, value in _leaves(values, protocol):
+                if any(word in name.lower() for word in _SECRETS) or has_password(str(value)):
                     raise ValueError(
-                        f"{protocol}.{name} looks like a credential, which must not stand in a "
+                        f"{name} looks like a credential, which must not stand in a "
                         "spec; set it in the environment of the driver and the workers"
                     )
         return options
+
+    @model_validator(mode="after")
+    def _no_passwords(self) -> Self:
+        for location in self.locations:
+            if has_password(location):
+                raise ValueError(
+                    f"{without_password(location)!r} is written with a password, which must not "
+                    "stand in a spec; set it in the environment of the driver and the workers"
+                )
+        return self
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
@@ -243,3 +263,12 @@ class JobSpec(Section):
                     f"{self.model.num_classes}; they must agree"
                 )
         return self
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield what nested options hold, with the path of each."""
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for name, inner in value.items():
+        yield from _leaves(inner, f"{path}.{name}")

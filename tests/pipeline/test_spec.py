@@ -117,6 +117,18 @@ def test_another_ignore_index_holds_for_what_a_built_in_set_maps_to_void():
         ({"part_bytes": "many"}, r"part_bytes: .*\(found 'many'\)"),
         ({"output": "memory://x"}, r"output: memory:// is private to one process"),
         ({"storage_options": {"s3": {"secret": "x"}}}, r"s3\.secret looks like a credential"),
+        (
+            {"storage_options": {"s3": {"client_kwargs": {"aws_secret_access_key": "x"}}}},
+            r"s3\.client_kwargs\.aws_secret_access_key looks like a credential",
+        ),
+        (
+            {"storage_options": {"s3": {"endpoint_url": "https://me:hidden@store"}}},
+            r"s3\.endpoint_url looks like a credential(?!.*hidden)",
+        ),
+        (
+            {"output": "sftp://me:hidden@host/x"},
+            r"'sftp://host/x' is written with a password(?!.*hidden)",
+        ),
         ({"storage_options": {"s3a": {"anon": True}}}, r"'s3a' is called 's3' here"),
     ],
 )
