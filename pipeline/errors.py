@@ -62,6 +62,17 @@ class OutputError(PipelineError):
         return f"{self.uri}: {self.reason}"
 
 
+class ClusterError(PipelineError):
+    """A Ray cluster cannot be used; `address` names it, `reason` says why and what to do."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address, self.reason = address, reason
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}"
+
+
 class DecodeError(Exception):
     """An image's bytes give no picture: `status` is its row's status, `reason` the row's error."""
 

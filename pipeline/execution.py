@@ -15,7 +15,7 @@ from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.progress import Observer
-from pipeline.ray_session import running_ray
+from pipeline.ray_session import TASK_RETRIES, running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
 from pipeline.spec import ActorsSpec
@@ -32,7 +32,6 @@ _READER_CPUS = 0.25
 _ACTOR_CPUS = 0.5
 _COMMITTER_CPUS = 0.25
 _MOST_ROWS = 1250  # of work: 20,000 parts; above that, a row holds several shards
-_RETRIES = 2  # of a part in the first pass; what still fails then is isolated by the second
 _STOPPING_S = 60.0  # for what is in flight when a run is asked to stop
 
 
@@ -94,7 +93,7 @@ class Execution:
         if not items:
             return
         pa.default_memory_pool().release_unused()  # what planning a million images took
-        with running_ray(retries=_RETRIES):
+        with running_ray():
             # Here, since only now is it sure that there is work: importing them takes its time.
             from pipeline.isolation import IsolatingPartMaker  # noqa: PLC0415
             from pipeline.part_makers import part_maker_of  # noqa: PLC0415
@@ -153,7 +152,7 @@ class Execution:
                 # Ray's default is to retry for ever. Restarts of the actor stay unbounded, as is
                 # Ray's default: with the last one used up the run would wait for ever (measured),
                 # and bounded retries bound them as well.
-                max_task_retries=_RETRIES,
+                max_task_retries=TASK_RETRIES,
             )
             .map_batches(
                 Committer(self.output, self.record),

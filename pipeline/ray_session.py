@@ -1,45 +1,70 @@
-"""Ray for the time of a run: the process's own, or one that is started and ended here."""
+"""Ray for the time of a run: the process's own, a cluster's, or one that starts and ends here."""
 
 import contextlib
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
+from typing import Any
+
+from pipeline.errors import ClusterError
+
+TASK_RETRIES = 2  # of a part in the first pass; what still fails then is isolated by the second
 
 
 @contextlib.contextmanager
-def running_ray(*, retries: int) -> Iterator[None]:
-    """Run within the process's Ray if it has one, else within one of this run's own.
+def running_ray(
+    address: str | None = None, runtime_env: dict[str, Any] | None = None
+) -> Iterator[None]:
+    """Run within the process's Ray if it has one, else within a cluster or a Ray of this run's own.
 
     Args:
-        retries: Of a failing task of a dataset.
+        address: Of a cluster; by default Ray is started here, and ended.
+        runtime_env: What workers of a cluster get.
+
+    Raises:
+        ClusterError: An address is given, and the process has a Ray already.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Each actor pool otherwise prints an error about restarts (ray#53727) that is none here.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    # Ray's default is to start again for ever what it has killed for want of memory.
-    os.environ.setdefault("RAY_task_oom_retries", str(retries))
+    configure_ray()
     import ray  # noqa: PLC0415 - takes more than a second, and wrong specs end before
 
     ours = not ray.is_initialized()
+    if address is not None and not ours:
+        raise ClusterError(
+            address,
+            "this process has a Ray already; leave out the address to use that one, or call "
+            "ray.shutdown() before",
+        )
     if ours:
-        with _holding_back(b"RAY_BACKEND_LOG_LEVEL"):
-            # "local", or Ray would join whatever cluster RAY_ADDRESS or the machine offers.
+        # "local", or Ray would join whatever cluster RAY_ADDRESS or the machine offers.
+        with holding_back(b"RAY_BACKEND_LOG_LEVEL"), _keeping_handler(signal.SIGTERM):
             ray.init(
-                address="local",
+                address=address or "local",
+                runtime_env=runtime_env,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
     try:
-        _configure_ray_data(retries)
+        _configure_ray_data()
         yield
     finally:
         if ours:
             ray.shutdown()
 
 
-def _configure_ray_data(retries: int) -> None:
+def configure_ray() -> None:
+    """Set what Ray reads from the environment when it is imported, and leave what is set there."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Each actor pool otherwise prints an error about restarts (ray#53727) that is none here.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Ray's default is to start again for ever what it has killed for want of memory.
+    os.environ.setdefault("RAY_task_oom_retries", str(TASK_RETRIES))
+
+
+def _configure_ray_data() -> None:
     from ray.data import DataContext  # noqa: PLC0415 - as above
 
     context = DataContext.get_current()
@@ -47,7 +72,7 @@ def _configure_ray_data(retries: int) -> None:
     context.enable_progress_bars = False  # the run reports its own progress, in images
     context.print_on_execution_start = False
     context.retried_map_errors = True
-    context.max_map_retries = retries
+    context.max_map_retries = TASK_RETRIES
     context.max_errored_blocks = -1  # one broken part does not end the others
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):  # the terminal; Ray's log file has it all
@@ -68,8 +93,19 @@ class _Brief(logging.Formatter):
 
 
 @contextlib.contextmanager
-def _holding_back(words: bytes) -> Iterator[None]:
-    """Drop lines with these words that Ray's core writes to standard error; delay the others."""
+def _keeping_handler(number: signal.Signals) -> Iterator[None]:
+    """Undo that Ray takes a signal for itself, to exit at once."""
+    handler = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def holding_back(*words: bytes) -> Iterator[None]:
+    """Drop lines with one of these that Ray's core writes to standard error; delay the others."""
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
@@ -79,6 +115,6 @@ def _holding_back(words: bytes) -> Iterator[None]:
             os.dup2(stderr, 2)
             held.seek(0)
             for line in held:
-                if words not in line:
+                if not any(word in line for word in words):
                     os.write(stderr, line)
             os.close(stderr)

@@ -1,5 +1,9 @@
 """One run of a job, from its spec to its report."""
 
+import sys
+from collections.abc import Sequence
+
+from pipeline.cluster import joined_cluster
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.execution import Execution
@@ -21,6 +25,8 @@ def run(
     spec: JobSpec,
     observer: Observer | None = None,
     *,
+    address: str | None = None,
+    require_env: Sequence[str] = (),
     refresh: bool = False,
     retry_failed: bool = False,
     overwrite: bool = False,
@@ -30,6 +36,9 @@ def run(
     Args:
         spec: The job.
         observer: Is told of the plan and of each part committed.
+        address: Of a Ray cluster to join: "auto", or HOST:PORT of one that this machine belongs
+            to; by default the process's Ray, or one of the run's own.
+        require_env: Environment variables that must be set here and on each of its nodes.
         refresh: List the datasets again, and add what is new behind what is planned.
         retry_failed: Make parts with failed images again.
         overwrite: Delete what an earlier job has written to the output, and start afresh.
@@ -41,13 +50,30 @@ def run(
     Raises:
         PipelineError: The spec, a dataset, the storage or the output is wrong.
         CheckpointError: The checkpoint does not fit the model.
+        ClusterError: The cluster cannot be joined.
         KeyboardInterrupt: SIGINT or SIGTERM came, and what was in flight is committed.
     """
-    observer = observer or Silent()
+    how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
+    with joined_cluster(address, require_env) as cluster:
+        if cluster is None:
+            return _run(spec, observer or Silent(), **how)
+        # Of more GPUs than there are nothing is said: a cluster may grow when asked to.
+        return _run(cluster.settle(spec), observer or Silent(), gpus=sys.maxsize, **how)
+
+
+def _run(
+    spec: JobSpec,
+    observer: Observer,
+    *,
+    refresh: bool,
+    retry_failed: bool,
+    overwrite: bool,
+    gpus: int | None = None,
+) -> RunReport:
     retries = RETRIES.made
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
-    job = prepare_job(spec, storage)
+    job = prepare_job(spec, storage, gpus=gpus)
     spec = job.spec
     if refresh and spec.limit_images:
         raise SpecError("limit_images", ("does not go with a refresh, which adds all that is new",))

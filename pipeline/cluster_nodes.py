@@ -1,0 +1,82 @@
+"""The nodes of a cluster, and what of them a job gets that leaves its resources open."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import refinenet_core
+from pipeline.errors import ClusterError
+from pipeline.spec import ActorsSpec, JobSpec, ResourcesSpec
+
+_GPU_TIMEOUT_S = 900  # a machine with a GPU may have to be started first
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that takes work, with its logical CPUs and GPUs."""
+
+    node_id: str
+    ip: str
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class ClusterNodes:
+    """The nodes of a cluster that take work, as they are when a run begins."""
+
+    address: str
+    nodes: tuple[Node, ...]
+
+    def settle(self, spec: JobSpec) -> JobSpec:
+        """Return a job whose resources are the cluster's where its spec leaves them open.
+
+        What the spec says is not compared with what there is: a cluster may grow when asked to.
+
+        Raises:
+            ClusterError: The precision is the GPUs' to decide, and none is to be had.
+        """
+        asked = spec.resources
+        gpus_each = 0.0
+        if spec.model is not None:
+            there = any(node.gpus for node in self.nodes)
+            gpus_each = float(there if asked.gpus_per_actor == "auto" else asked.gpus_per_actor)
+        actors = asked.actors or self._actors(spec, gpus_each)
+        threads = asked.threads_per_actor or self._threads(actors)
+        inference = spec.inference
+        if gpus_each and inference.precision == "auto":
+            inference = inference.model_copy(update={"precision": self._precision(gpus_each)})
+        resources = ResourcesSpec(
+            actors=actors, gpus_per_actor=gpus_each, threads_per_actor=threads
+        )
+        return spec.model_copy(update={"resources": resources, "inference": inference})
+
+    def _actors(self, spec: JobSpec, gpus_each: float) -> ActorsSpec:
+        if spec.model is None:  # little of its work is done outside Python's lock
+            return ActorsSpec(max=max(1, int(sum(node.cpus for node in self.nodes))))
+        most = len(self.nodes)
+        if gpus_each:
+            most = sum(math.floor(node.gpus / gpus_each) for node in self.nodes)
+        return ActorsSpec(min=max(1, most), max=max(1, most))
+
+    def _threads(self, actors: ActorsSpec) -> int | None:
+        """Share out the smallest node's CPUs."""
+        if not self.nodes:
+            return None
+        on_each = math.ceil(actors.max / len(self.nodes))
+        return max(1, int(min(node.cpus for node in self.nodes)) // on_each)
+
+    def _precision(self, gpus_each: float) -> str:
+        """Ask a worker with a GPU: this machine may have none."""
+        import ray  # noqa: PLC0415 - takes more than a second
+
+        task: Any = ray.remote(num_cpus=0, num_gpus=gpus_each)(refinenet_core.resolve_precision)
+        try:
+            precision: str = ray.get(task.remote("auto", "cuda"), timeout=_GPU_TIMEOUT_S)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                self.address,
+                f"no worker with {gpus_each:g} GPUs answers: {error}; give inference.precision, or "
+                "gpus_per_actor: 0",
+            ) from error
+        return precision
