@@ -1,26 +1,29 @@
 """The command line: `refinenet-batch`."""
 
-import json
-import signal
 import sys
-import traceback
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from jobs import cluster_cli
+from jobs.exits import exit_with, print_json
+from jobs.options import (
+    AsJson,
+    Limit,
+    Overwrite,
+    Refresh,
+    RequireEnv,
+    RetryFailed,
+    SpecFile,
+)
 
 # Torch and Ray take seconds to import: each command imports what it needs when it runs.
 if TYPE_CHECKING:
     from jobs.progress import ProgressDisplay
     from pipeline import JobSpec, RunReport
     from refinenet_core import CheckpointInfo
-
-EXIT_WRONG_INPUT = 2
-EXIT_INCOMPLETE = 3
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="refinenet-batch",
@@ -32,22 +35,7 @@ app = typer.Typer(
 
 checkpoint_app = typer.Typer(help="Look at weights files and convert them.", no_args_is_help=True)
 app.add_typer(checkpoint_app, name="checkpoint")
-
-SpecFile = Annotated[Path, typer.Argument(help="Job spec, a YAML file.", show_default=False)]
-Limit = Annotated[
-    int | None,
-    typer.Option(min=1, help="Take the first N images of each dataset, as a job of its own."),
-]
-Refresh = Annotated[
-    bool, typer.Option("--refresh", help="List the datasets again; add what is new.")
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Make parts with failed images again.")
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Delete an earlier job's results; start afresh.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+app.add_typer(cluster_cli.app)
 
 
 @app.command("run")
@@ -57,6 +45,15 @@ def run_command(
     refresh: Refresh = False,
     retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Join the Ray cluster that this machine belongs to; by default a Ray of the "
+            "run's own is started.",
+        ),
+    ] = None,
+    require_env: RequireEnv = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a job; if its output is there in part, do what is missing.
@@ -64,8 +61,14 @@ def run_command(
     Exit codes: 0 every image committed, failures within the tolerance; 1 all committed, more
     failures than tolerated; 2 spec, checkpoint or output wrong; 3 parts missing; 130 interrupted.
     """
-    how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
-    _exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json))
+    how = {
+        "refresh": refresh,
+        "retry_failed": retry_failed,
+        "overwrite": overwrite,
+        "address": address,
+        "require_env": require_env or (),
+    }
+    exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json))
 
 
 @app.command("evaluate")
@@ -82,13 +85,13 @@ def evaluate_command(
     The `images` of a spec with `predictions` are the masks; `fuse` names the outputs.
     """
     how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
-    _exit_with(lambda display: _evaluate(_load(spec, limit), display, how, as_json=as_json))
+    exit_with(lambda display: _evaluate(_load(spec, limit), display, how, as_json=as_json))
 
 
 @app.command("plan")
 def plan_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
     """Say what a run would do: datasets, images, parts, what is committed; write nothing."""
-    _exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
+    exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
 
 
 @app.command("verify")
@@ -100,7 +103,7 @@ def verify_command(
 
     Exit codes: 0 nothing is wrong; 3 parts are missing or wrong; 2 it is no output of ours.
     """
-    _exit_with(lambda _: _verify(output, as_json=as_json))
+    exit_with(lambda _: _verify(output, as_json=as_json))
 
 
 @app.command("report")
@@ -123,9 +126,9 @@ def report_command(
     Exit codes: those of the run that the tables are of; 0 for a comparison; 2 no output of ours.
     """
     if other is None:
-        _exit_with(lambda _: _report(output, to, as_json=as_json))
+        exit_with(lambda _: _report(output, to, as_json=as_json))
     else:
-        _exit_with(lambda _: _compare(output, other, to, as_json=as_json))
+        exit_with(lambda _: _compare(output, other, to, as_json=as_json))
 
 
 @app.command("export")
@@ -153,7 +156,7 @@ def export_command(
     or images for overlays, are missing; 2 output, target or command wrong.
     """
     asked = {"export_format": export_format, "datasets": dataset or ()}
-    _exit_with(lambda display: _export(output, target, asked, display, as_json=as_json))
+    exit_with(lambda display: _export(output, target, asked, display, as_json=as_json))
 
 
 @app.command("pack")
@@ -195,7 +198,7 @@ def pack_command(
         }
         return _pack(typed, as_json=as_json)
 
-    _exit_with(command)
+    exit_with(command)
 
 
 @app.command("quickstart")
@@ -207,7 +210,7 @@ def quickstart_command(
     as_json: AsJson = False,
 ) -> None:
     """Make a small labelled data set, segment it with the built-in model, show the result."""
-    _exit_with(lambda display: _quickstart(folder, images, display, as_json=as_json))
+    exit_with(lambda display: _quickstart(folder, images, display, as_json=as_json))
 
 
 @app.command("models")
@@ -219,7 +222,7 @@ def models_command(
 ) -> None:
     """List the networks: encoder, parameters, GFLOP and activation memory at a size, stride."""
     width, height = _size(size)
-    _exit_with(lambda _: _models(width, height, as_json=as_json))
+    exit_with(lambda _: _models(width, height, as_json=as_json))
 
 
 @app.command("benchmark")
@@ -259,7 +262,7 @@ def benchmark_command(
             asked["scales"] = tuple(scales)
         return _benchmark(model, asked, device, threads, as_json=as_json)
 
-    _exit_with(command)
+    exit_with(command)
 
 
 @checkpoint_app.command("inspect")
@@ -268,7 +271,7 @@ def inspect_command(
     as_json: AsJson = False,
 ) -> None:
     """Say what a weights file is: kind, model, classes, precision, what else it tells."""
-    _exit_with(lambda _: _inspect(file, as_json=as_json))
+    exit_with(lambda _: _inspect(file, as_json=as_json))
 
 
 @checkpoint_app.command("convert")
@@ -296,7 +299,7 @@ def convert_command(
         facts = Facts(model, classes, tuple(scales) if scales else None, miou, improved_pooling)
         return _show_checkpoint(convert(file, out, facts), as_json=as_json)
 
-    _exit_with(command)
+    exit_with(command)
 
 
 def main() -> None:
@@ -318,16 +321,14 @@ def _load(path: Path, limit: int | None) -> "JobSpec":
     return spec.limited(limit) if limit else spec
 
 
-def _run(
-    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool], *, as_json: bool
-) -> int:
+def _run(spec: "JobSpec", display: "ProgressDisplay", how: dict[str, Any], *, as_json: bool) -> int:
     report = _shown_run(spec, display, how)
     _show(report, as_json=as_json)
     return report.exit_code
 
 
 def _evaluate(
-    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool], *, as_json: bool
+    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, Any], *, as_json: bool
 ) -> int:
     from pipeline.errors import SpecError
 
@@ -340,7 +341,7 @@ def _evaluate(
 
 
 def _shown_run(
-    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, bool] | None = None
+    spec: "JobSpec", display: "ProgressDisplay", how: dict[str, Any] | None = None
 ) -> "RunReport":
     """Run a job and show how far it is; Ray's messages go where the progress goes."""
     from pipeline import run
@@ -357,7 +358,7 @@ def _plan(spec: "JobSpec", *, as_json: bool) -> int:
 
     datasets = plan(spec)
     if as_json:
-        _print_json({"job": spec.name, "datasets": [asdict(dataset) for dataset in datasets]})
+        print_json({"job": spec.name, "datasets": [asdict(dataset) for dataset in datasets]})
     else:
         _print_table(plan_table(spec.name, spec.output, datasets))
     return 0
@@ -383,7 +384,7 @@ def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
     comparison = compare(first, second)
     page = write_comparison(comparison, to)
     if as_json:
-        _print_json(comparison.to_json())
+        print_json(comparison.to_json())
         return 0
     for dataset in comparison.datasets:
         _print_table(comparison_table(dataset))
@@ -398,7 +399,7 @@ def _verify(output: str, *, as_json: bool) -> int:
 
     report = verify(output)
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
         print("\n".join(verified_lines(report)))
     return report.exit_code
@@ -419,7 +420,7 @@ def _export(
 
     report = export(output, target, **asked, observer=observe)
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
         print("\n".join(exported_lines(report)))
     return report.exit_code
@@ -446,7 +447,7 @@ def _models(width: int, height: int, *, as_json: bool) -> int:
 
     costs = [measure_cost(name, height, width) for name in list_models()]
     if as_json:
-        _print_json({"width": width, "height": height, "models": list(map(asdict, costs))})
+        print_json({"width": width, "height": height, "models": list(map(asdict, costs))})
     else:
         _print_table(models_table(costs, height, width))
     return 0
@@ -475,7 +476,7 @@ def _benchmark(
     except ValueError as error:  # what was typed, in the words of the one who checks it
         raise SpecError("benchmark", (str(error),)) from error
     if as_json:
-        _print_json(asdict(record))
+        print_json(asdict(record))
     else:
         _print_table(benchmark_table(record))
     return 0
@@ -488,7 +489,7 @@ def _pack(typed: dict[str, Any], *, as_json: bool) -> int:
 
     report = run_pack(typed, say=lambda line: print(line, file=sys.stderr))
     if as_json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
         return int(bool(report.failures))
     for failure in report.failures:
         print(f"left out: {failure}")
@@ -511,40 +512,10 @@ def _show_checkpoint(info: "CheckpointInfo", *, as_json: bool) -> int:
     from jobs.tables import checkpoint_table
 
     if as_json:
-        _print_json(asdict(info))
+        print_json(asdict(info))
     else:
         _print_table(checkpoint_table(info))
     return 0
-
-
-def _exit_with(command: Callable[["ProgressDisplay"], int]) -> None:
-    """Run a command and exit with its code; turn what it raises into a message and a code."""
-    from jobs.progress import ProgressDisplay
-    from pipeline import PipelineError
-    from pipeline.errors import StorageUnavailableError
-    from refinenet_core import RefineNetError
-
-    display = ProgressDisplay()
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        code = command(display)
-    except (PipelineError, RefineNetError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        later = display.started or isinstance(error, StorageUnavailableError)
-        code = EXIT_INCOMPLETE if later else EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        code = EXIT_INTERRUPTED
-    except Exception:  # noqa: BLE001 - shown in full: whatever it is, the run is resumable
-        traceback.print_exc()
-        print("the run broke off; the same command goes on where it stopped", file=sys.stderr)
-        code = EXIT_INCOMPLETE
-    raise typer.Exit(code)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Take SIGTERM as Ctrl-C: what runs ends in good order."""
-    raise KeyboardInterrupt
 
 
 def _show(report: "RunReport", *, as_json: bool) -> None:
@@ -552,7 +523,7 @@ def _show(report: "RunReport", *, as_json: bool) -> None:
     from pipeline.uris import join, shown
 
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
         return
     _print_table(report_table(report))
     print(f"Masks:     {shown(join(report.output, 'masks'))}")
@@ -568,10 +539,6 @@ def _show(report: "RunReport", *, as_json: bool) -> None:
             f"{failed} images failed, more than `tolerance` allows; "
             "the mask table's `status` and `error` say why"
         )
-
-
-def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, allow_nan=False))
 
 
 def _print_table(table: Any) -> None:
