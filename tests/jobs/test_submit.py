@@ -311,6 +311,7 @@ def test_a_job_that_is_stopped_is_resumed_by_the_same_command_from_which_one_may
 
     again = job_id(said)
     assert process.returncode == 130, said
+    assert "Traceback" not in said
     assert "committed already" in shown
     assert f"refinenet-batch logs {again} --address {head.job_server} --follow" in said
     assert json.loads(head.get(f"/api/jobs/{again}"))["status"] == "RUNNING"
