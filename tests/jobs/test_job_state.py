@@ -1,7 +1,6 @@
 """The state of a submitted job: what becomes of its exit code."""
 
 import pytest
-from ray.job_submission import JobDetails
 
 from jobs.job_state import JobState
 
@@ -25,6 +24,8 @@ from jobs.job_state import JobState
 def test_the_exit_code_is_the_runs_and_a_run_that_broke_off_is_incomplete(
     status, driver_exit_code, exit_code
 ):
+    from ray.job_submission import JobDetails
+
     details = JobDetails(
         type="SUBMISSION",
         submission_id="raysubmit_x",
