@@ -76,6 +76,11 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
+def supervisor_log(head, job):
+    """Return what the process says that Ray runs a job under."""
+    return next(head.folder.rglob(f"supervisor-{job}.log")).read_text()
+
+
 @dataclass
 class Finished:
     """A job that was submitted from a copy of the code, and the same run on this machine."""
@@ -152,6 +157,7 @@ def test_the_code_that_was_uploaded_is_what_runs(finished):
 
     assert finished.submitted.returncode == 0
     assert len(on_head) == 1
+    assert len(finished.imports) == 2  # the other one is of the command that submitted it
     assert not any(Path(path).is_relative_to(ROOT) for path in finished.imports)
 
 
@@ -294,6 +300,7 @@ def test_a_job_that_is_stopped_is_resumed_by_the_same_command_from_which_one_may
     assert stopped.returncode == 0, stopped.stderr
     assert f"job {first}: STOPPED" in stopped.stdout
     assert "interrupted; the same command goes on where this one stopped" in log
+    assert "has been terminated gracefully with SIGTERM" in supervisor_log(head, first)
     assert 2 <= len(left) < 60
 
     arguments = ("submit", spec, "--address", head.job_server)
@@ -304,6 +311,7 @@ def test_a_job_that_is_stopped_is_resumed_by_the_same_command_from_which_one_may
 
     again = job_id(said)
     assert process.returncode == 130, said
+    assert "Traceback" not in said
     assert "committed already" in shown
     assert f"refinenet-batch logs {again} --address {head.job_server} --follow" in said
     assert json.loads(head.get(f"/api/jobs/{again}"))["status"] == "RUNNING"
@@ -327,8 +335,10 @@ def test_a_run_joins_a_cluster_and_gives_the_same_tables(finished, tmp_path):
 
     assert joined.returncode == 0, joined.stderr
     assert files(tmp_path / "joined") == files(finished.output_here)
-    # The code of this driver, unpacked beside that of the submitted job.
-    assert len(list(head.folder.glob("ray/session_2*/runtime_resources/working_dir_files/*/"))) > 1
+    drivers = [job for job in json.loads(head.get("/api/jobs/")) if job["type"] == "DRIVER"]
+    assert [str(tmp_path / "spec.yaml") in driver["entrypoint"] for driver in drivers] == [True]
+    assert drivers[0]["runtime_env"]["working_dir"].startswith("gcs://")
+    assert "env_vars" not in drivers[0]["runtime_env"]
 
 
 def test_a_cluster_that_cannot_be_joined_is_said(head, job):
