@@ -68,7 +68,7 @@ class ReportSection:
 
     anchor: str
     summary: DatasetSummary
-    bars: Markup
+    bars: Sequence[Markup]
     unscored: Sequence[str]
     confusion_map: Markup | None
     wide_map: bool

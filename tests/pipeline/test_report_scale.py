@@ -12,23 +12,28 @@ from pipeline.spec import JobSpec
 from report_pages import check_figures, opened
 
 
-def write_output(output, *, shards):
+def write_output(output, names, *, shards, part_images, classes):
     """Write an output folder of made-up rows, as if a job had run over tars that are gone."""
-    plan = write_mask_table(output, "big", shards=shards, parts=16, part_images=256, num_classes=11)
-    (output / "plan").mkdir()
-    (output / "plan/big.parquet").write_bytes(plan.to_parquet())
-    dataset = {
-        "name": "big",
-        "format": "webdataset",
-        "images": str(output / "gone-*.tar"),
-        "members": {"target": "png"},
-        "classes": "camvid",
-    }
+    (output / "plan").mkdir(parents=True)
+    for name in names:
+        size = {"shards": shards, "parts": 16, "part_images": part_images}
+        plan = write_mask_table(output, name, num_classes=len(classes), **size)
+        (output / f"plan/{name}.parquet").write_bytes(plan.to_parquet())
+    datasets = [
+        {
+            "name": name,
+            "format": "webdataset",
+            "images": str(output / "gone-*.tar"),
+            "members": {"target": "png"},
+            "classes": classes,
+        }
+        for name in names
+    ]
     spec = JobSpec.from_mapping(
         {
             "name": "big",
-            "model": {"name": "refinenet_lw50", "num_classes": 11, "checkpoint": "/gone.pth"},
-            "datasets": [dataset],
+            "model": {"name": "refinenet_lw50", "checkpoint": "/gone.pth"},
+            "datasets": datasets,
             "output": str(output),
         }
     )
@@ -36,7 +41,7 @@ def write_output(output, *, shards):
         "job_version": JOB_VERSION,
         "generation": 1,
         "clearing": False,
-        "datasets": ["big"],
+        "datasets": names,
         "fingerprint": FINGERPRINT,
         "spec": spec.model_dump(mode="json"),
         "checkpoint": {"uri": "/gone.pth", "sha256": "0" * 64},
@@ -47,7 +52,8 @@ def write_output(output, *, shards):
 
 @pytest.mark.timeout(600)
 def test_a_hundred_thousand_rows_take_less_than_a_minute_and_twenty_megabytes(tmp_path, browser):
-    write_output(tmp_path / "output", shards=25)
+    classes = [f"class {k}" for k in range(11)]
+    write_output(tmp_path / "output", ["big"], shards=25, part_images=256, classes=classes)
 
     start = time.perf_counter()
     done = command.run("report", tmp_path / "output", "--json")
@@ -63,3 +69,24 @@ def test_a_hundred_thousand_rows_take_less_than_a_minute_and_twenty_megabytes(tm
     with opened(browser, page) as opened_page:
         check_figures(opened_page, summary)
         assert opened_page.locator(".picture").count() == 24
+
+
+@pytest.mark.timeout(600)
+def test_however_many_datasets_and_classes_the_page_stays_below_twenty_megabytes(tmp_path, browser):
+    names = [f"dataset-{k}" for k in range(30)]
+    classes = [f"class {k}" for k in range(150)]
+    write_output(tmp_path / "output", names, shards=1, part_images=4, classes=classes)
+
+    done = command.run("report", tmp_path / "output", "--json")
+
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "output/report.html"
+    print({"bytes": page.stat().st_size})  # noqa: T201 - the figure
+    assert page.stat().st_size < 20_000_000
+    with opened(browser, page, width=390) as opened_page:
+        sections = opened_page.locator("section[data-dataset]").count()
+        text = opened_page.inner_text("body")
+        width = opened_page.evaluate("document.documentElement.scrollWidth")
+    assert sections == 24 + 1  # and the one of all together
+    assert "dataset-29" in text
+    assert width <= 390
