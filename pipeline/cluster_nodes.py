@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import refinenet_core
-from pipeline.errors import ClusterError
+from pipeline.errors import ClusterError, DeviceError
+from pipeline.job import device_of
 from pipeline.spec import ActorsSpec, JobSpec, ResourcesSpec
 
 _GPU_TIMEOUT_S = 900  # a machine with a GPU may have to be started first
@@ -35,21 +35,31 @@ class ClusterNodes:
 
         Raises:
             ClusterError: The precision is the GPUs' to decide, and none is to be had.
+            DeviceError: A node has a GPU by Ray's account, and PyTorch finds none.
         """
         asked = spec.resources
         gpus_each = 0.0
         if spec.model is not None:
-            there = any(node.gpus for node in self.nodes)
-            gpus_each = float(there if asked.gpus_per_actor == "auto" else asked.gpus_per_actor)
+            gpus_each = self._gpus_each(asked)
         actors = asked.actors or self._actors(spec, gpus_each)
         threads = asked.threads_per_actor or self._threads(actors)
         inference = spec.inference
-        if gpus_each and inference.precision == "auto":
+        if device_of(spec, gpus_each) == "cuda" and inference.precision == "auto":
             inference = inference.model_copy(update={"precision": self._precision(gpus_each)})
         resources = ResourcesSpec(
-            actors=actors, gpus_per_actor=gpus_each, threads_per_actor=threads
+            actors=actors,
+            gpus_per_actor=gpus_each,
+            threads_per_actor=threads,
+            device=asked.device,
         )
         return spec.model_copy(update={"resources": resources, "inference": inference})
+
+    def _gpus_each(self, asked: ResourcesSpec) -> float:
+        """Give each actor a GPU if there are any, or if they are asked for and have yet to come."""
+        if asked.gpus_per_actor != "auto":
+            return float(asked.gpus_per_actor)
+        there = any(node.gpus for node in self.nodes)
+        return float(asked.device == "cuda" or (there and asked.device == "auto"))
 
     def _actors(self, spec: JobSpec, gpus_each: float) -> ActorsSpec:
         if spec.model is None:  # little of its work is done outside Python's lock
@@ -70,9 +80,15 @@ class ClusterNodes:
         """Ask a worker with a GPU: this machine may have none."""
         import ray  # noqa: PLC0415 - takes more than a second
 
-        task: Any = ray.remote(num_cpus=0, num_gpus=gpus_each)(refinenet_core.resolve_precision)
+        from pipeline.device import gpu_precision  # noqa: PLC0415 - likewise, for PyTorch
+
+        task: Any = ray.remote(num_cpus=0, num_gpus=gpus_each)(gpu_precision)
         try:
-            precision: str = ray.get(task.remote("auto", "cuda"), timeout=_GPU_TIMEOUT_S)
+            precision: str = ray.get(task.remote(), timeout=_GPU_TIMEOUT_S)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, DeviceError):
+                raise error.cause from error
+            raise
         except ray.exceptions.RayError as error:
             raise ClusterError(
                 self.address,

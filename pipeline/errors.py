@@ -73,6 +73,28 @@ class ClusterError(PipelineError):
         return f"{self.address}: {self.reason}"
 
 
+class DeviceError(PipelineError):
+    """An actor does not find its device; `node` names the machine, `reason` says what to do."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(node, reason)
+        self.node, self.reason = node, reason
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.reason}"
+
+
+class ActorError(PipelineError):
+    """No actor can be made; `reason` is what the last one said."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"an actor cannot be made: {self.reason}"
+
+
 class DecodeError(Exception):
     """An image's bytes give no picture: `status` is its row's status, `reason` the row's error."""
 

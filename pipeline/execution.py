@@ -3,14 +3,14 @@
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipeline.commit import Committer
-from pipeline.errors import StorageError
+from pipeline.errors import ActorError, StorageError
 from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
@@ -166,8 +166,22 @@ class Execution:
             )
         )
         tables = stages.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-        for table in tables:
+        for table in _telling_why(tables):
             for receipt in Receipt.from_table(table):
                 if receipt.refused:
                     raise StorageError(self.output.part_uri(receipt.part), receipt.refused)
                 yield receipt
+
+
+def _telling_why(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Pass on tables; if no actor can be made, say why in our own words where there are some."""
+    from ray.exceptions import ActorDiedError  # noqa: PLC0415 - as in `make_parts`
+
+    try:
+        yield from tables
+    except ActorDiedError as error:
+        # Ray keeps of what its constructor has raised the text alone, with the stack above.
+        kind, _, reason = str(error).strip().splitlines()[-1].partition(": ")
+        if not kind.startswith(("pipeline.", "refinenet_core.")):
+            raise
+        raise ActorError(reason) from error

@@ -39,7 +39,7 @@ class Job:
     @property
     def device(self) -> str:
         """Device of each actor."""
-        return "cuda" if self.gpus_per_actor else "cpu"
+        return device_of(self.spec, self.gpus_per_actor)
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,11 @@ class JobRecord:
             raise OutputError(
                 shown(uri), "is not a job.json of refinenet-batch; give another `output`"
             ) from error
+
+
+def device_of(spec: JobSpec, gpus_per_actor: float) -> str:
+    """Return the device on which actors with so many GPUs predict."""
+    return "cuda" if gpus_per_actor and spec.resources.device != "cpu" else "cpu"
 
 
 def differences(found: Fingerprint, expected: Fingerprint) -> list[str]:

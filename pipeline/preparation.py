@@ -7,7 +7,7 @@ import refinenet_core
 from pipeline.completion import complete_spec
 from pipeline.errors import SpecError
 from pipeline.fusion_inputs import FusionInput, fused_spec, read_inputs
-from pipeline.job import Job
+from pipeline.job import Job, device_of
 from pipeline.mask_table import TABLE_VERSION
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
@@ -53,7 +53,7 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     spec = complete_spec(spec, info)
     _, report = load_model(spec, checkpoint)
     precision = refinenet_core.resolve_precision(
-        spec.inference.precision, "cuda" if gpus_per_actor else "cpu"
+        spec.inference.precision, device_of(spec, gpus_per_actor)
     )
     fingerprint = _segmenting(spec, report.sha256, precision) | _common(spec)
     return Job(spec, report, gpus_per_actor, fingerprint)
@@ -77,9 +77,14 @@ def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, Checkpoint
 
 
 def _gpus_per_actor(spec: JobSpec, gpus: int) -> float:
-    asked = spec.resources.gpus_per_actor
+    asked, device = spec.resources.gpus_per_actor, spec.resources.device
+    if device == "cuda" and not gpus:
+        raise SpecError(
+            "resources.device",
+            ("is 'cuda', but there is no GPU here; leave it out, or give 'cpu'",),
+        )
     if asked == "auto":
-        return 1.0 if gpus else 0.0
+        return 1.0 if gpus and device != "cpu" else 0.0
     if asked > gpus:
         raise SpecError(
             "resources.gpus_per_actor",

@@ -74,6 +74,8 @@ def _configure_ray_data() -> None:
     context.retried_map_errors = True
     context.max_map_retries = TASK_RETRIES
     context.max_errored_blocks = -1  # one broken part does not end the others
+    # Of actors that are lost, say with their node, before they are ready; Ray's default is none.
+    context.max_consecutive_actor_init_deaths = TASK_RETRIES
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):  # the terminal; Ray's log file has it all
             handler.setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from pipeline.decoding import Pixels
+from pipeline.device import require_gpu
 from pipeline.job import Job
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.preparation import load_model
@@ -25,12 +26,15 @@ class Segmenter(PartMaker):
         stop: Tells when to take no more parts; without it, never.
 
     Raises:
+        DeviceError: The actor has a GPU by Ray's account, and PyTorch finds none.
         CheckpointError: The checkpoint is not the one that the job was prepared with.
     """
 
     def __init__(
         self, job: Job, storage: Storage, *, threads: int, stop: StopFlag | None = None
     ) -> None:
+        if job.device == "cuda":
+            require_gpu()
         # Ray gives an actor one thread per logical CPU; results depend on the number, so set it.
         torch.set_num_threads(threads)
         super().__init__(job, storage, threads=threads, stop=stop)

@@ -110,6 +110,16 @@ class ResourcesSpec(Section):
     actors: ActorsSpec | None = None
     gpus_per_actor: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
     threads_per_actor: PositiveInt | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _of_one_mind(self) -> Self:
+        if self.device == "cuda" and self.gpus_per_actor == 0:
+            raise ValueError(
+                "device is 'cuda', but gpus_per_actor is 0; leave out one of the two, or give "
+                "each actor a GPU or a part of one"
+            )
+        return self
 
 
 class JobSpec(Section):

@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from pipeline.cluster_nodes import ClusterNodes, Node
+from refinenet_core import resolve_precision
 from tiny_job import TinyJob
 
 CPU_NODES = (Node("a", "10.0.0.1", 8, 0), Node("b", "10.0.0.2", 6, 0))
@@ -60,7 +62,26 @@ def test_what_the_spec_says_stays_even_if_the_cluster_has_yet_to_grow(spec):
         "actors": actors,
         "gpus_per_actor": 2,
         "threads_per_actor": 5,
+        "device": "auto",
     }
+
+
+def test_the_cpu_can_be_asked_for_where_there_are_gpus_which_actors_then_may_still_hold(spec):
+    spec["inference"]["precision"] = "auto"  # of which no GPU is asked
+
+    without, beside = (
+        settled(spec, GPU_NODES, device="cpu"),
+        settled(spec, GPU_NODES, device="cpu", gpus_per_actor=1),
+    )
+
+    assert (without.gpus_per_actor, without.actors.max, without.device) == (0, 2, "cpu")
+    assert (beside.gpus_per_actor, beside.actors.max, beside.device) == (1, 4, "cpu")
+
+
+def test_gpus_that_have_yet_to_come_can_be_asked_for(spec):
+    resources = settled(spec, CPU_NODES, device="cuda", actors={"min": 4, "max": 4})
+
+    assert (resources.gpus_per_actor, resources.actors.min) == (1, 4)
 
 
 def test_a_job_without_a_model_takes_all_cores_and_no_gpu(spec):
@@ -75,7 +96,10 @@ def test_a_job_without_a_model_takes_all_cores_and_no_gpu(spec):
 
 @pytest.mark.ray
 def test_the_gpus_decide_on_the_precision(spec, tmp_path):
-    """Not the machine that starts the run, which may have none, so that all would be float32."""
+    """Not the machine that starts the run, which may have none, so that all would be float32.
+
+    A GPU that is there by Ray's account alone once counted as one that has no bfloat16.
+    """
     code = (
         "import sys, ray, pipeline.cluster_nodes as cluster, pipeline\n"
         "ray.init(address='local', num_cpus=1, num_gpus=1, include_dashboard=False)\n"
@@ -90,9 +114,11 @@ def test_the_gpus_decide_on_the_precision(spec, tmp_path):
         [sys.executable, "-c", code, str(job.write_spec())],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
 
-    gpus, precision = told.stdout.split()[-2:]
-    assert gpus == "1.0"
-    assert precision in ("float32", "bfloat16")  # by a worker to which Ray lends a pretended GPU
+    if torch.cuda.is_available():
+        assert told.stdout.split()[-2:] == ["1.0", resolve_precision("auto", "cuda")]
+    else:
+        assert "pipeline.errors.DeviceError: " in told.stderr
+        assert "PyTorch finds none" in told.stderr

@@ -114,6 +114,10 @@ def test_another_ignore_index_holds_for_what_a_built_in_set_maps_to_void():
         ({"inference__scales": []}, r"inference\.scales: .*at least 1 item"),
         ({"inference__precision": "int4"}, r"inference\.precision: .*\(found 'int4'\)"),
         ({"resources__actors": {"min": 3, "max": 2}}, r"min is 3, above max, which is 2"),
+        (
+            {"resources": {"device": "cuda", "gpus_per_actor": 0}},
+            r"device is 'cuda', but gpus_per_actor is 0",
+        ),
         ({"part_bytes": "many"}, r"part_bytes: .*\(found 'many'\)"),
         ({"output": "memory://x"}, r"output: memory:// is private to one process"),
         ({"storage_options": {"s3": {"secret": "x"}}}, r"s3\.secret looks like a credential"),
