@@ -94,9 +94,29 @@ def evaluate_command(
 
 
 @app.command("plan")
-def plan_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
-    """Say what a run would do: datasets, images, parts, what is committed; write nothing."""
-    exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
+def plan_command(
+    spec: SpecFile,
+    limit: Limit = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Measure the speed here, on some of the job's images."),
+    ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Take the speed from what `benchmark --json` has printed."),
+    ] = None,
+    price_per_gpu_hour: Annotated[
+        float | None,
+        typer.Option(min=0, help="Also tell the cost; on CPUs it is the price of an actor-hour."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do and take, in images, parts, pixels and operations; write nothing.
+
+    With a speed also hours and cost; margins are 95 % intervals that the sample of images leaves.
+    """
+    how = {"calibration": calibrate, "record": record, "price_per_hour": price_per_gpu_hour}
+    exit_with(lambda _: _plan(_load(spec, limit), how, as_json=as_json))
 
 
 @app.command("verify")
@@ -355,17 +375,21 @@ def _shown_run(
         return run(spec, display, **(how or {}))
 
 
-def _plan(spec: "JobSpec", *, as_json: bool) -> int:
+def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:
     from dataclasses import asdict
 
+    from jobs.estimate_table import estimate_table
     from jobs.tables import plan_table
-    from pipeline import plan
+    from pipeline.forecast import forecast
 
-    datasets = plan(spec)
+    found = forecast(spec, **how)
     if as_json:
-        print_json({"job": spec.name, "datasets": [asdict(dataset) for dataset in datasets]})
+        datasets = [asdict(dataset) for dataset in found.datasets]
+        estimate = found.estimate.to_json()
+        print_json({"job": spec.name, "datasets": datasets, "estimate": estimate})
     else:
-        _print_table(plan_table(spec.name, spec.output, datasets))
+        _print_table(plan_table(spec.name, spec.output, found.datasets))
+        _print_table(estimate_table(found.estimate))
     return 0
 
 
