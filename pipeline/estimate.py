@@ -197,7 +197,8 @@ def _images(sample: SizeSample, limit: int | None) -> Amount:
     """Return how many images there are: as planned, or by how many the bytes read have."""
     if sample.images is not None:
         return Amount(sample.images)
-    of = sample.of if sample.whole else None
+    read_all = sum(draw.read_bytes for draw in sample.draws) >= sample.size_bytes
+    of = sample.of if sample.whole or read_all else None
     draws = [(float(draw.seen), float(draw.read_bytes)) for draw in sample.draws]
     found = (
         ratio(draws, of=of) if any(draw.read_bytes for draw in sample.draws) else Amount(0, None)

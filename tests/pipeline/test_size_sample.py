@@ -144,3 +144,23 @@ def test_images_to_measure_on_are_kept_with_their_targets(tmp_path):
     for image in kept:
         expected = encoded(image.height, image.width)
         assert image.encoded.image == image.encoded.target == expected
+
+
+@pytest.mark.s3
+def test_in_an_object_store_the_same_is_found(tmp_path, s3):
+    names = [f"{number}.png" for number in range(40)]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(encoded(8, 8 + number))
+    (tmp_path / "0.tar").write_bytes(make_tar([(n, (tmp_path / n).read_bytes()) for n in names]))
+    s3.upload(tmp_path, "shards/sampled", [*names, "0.tar"])
+
+    images = sampled("s3://shards/sampled/*.png", keep=2)
+    tars = sampled("s3://shards/sampled/*.tar", format="webdataset", keep=2)
+
+    assert sorted(sizes(images)) == [(8, 8 + number) for number in range(40)]
+    assert len(sizes(tars)) == 16  # of one shard
+    found = estimate_dataset("d", tars)
+    assert (found.images.value, found.images.margin) == (pytest.approx(40), 0)  # it is small
+    assert found.pixels.value == pytest.approx(sum(8 * (8 + n) for n in range(40)), rel=0.5)
+    for sample in (images, tars):
+        assert sum(image.encoded is not None for image in sample.sampled) == 2
