@@ -1,6 +1,7 @@
 """The command line: `refinenet-batch`."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -94,9 +95,29 @@ def evaluate_command(
 
 
 @app.command("plan")
-def plan_command(spec: SpecFile, limit: Limit = None, as_json: AsJson = False) -> None:
-    """Say what a run would do: datasets, images, parts, what is committed; write nothing."""
-    exit_with(lambda _: _plan(_load(spec, limit), as_json=as_json))
+def plan_command(
+    spec: SpecFile,
+    limit: Limit = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Measure the speed here, on some of the job's images."),
+    ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Take the speed from what `benchmark --json` has printed."),
+    ] = None,
+    price_per_gpu_hour: Annotated[
+        float | None,
+        typer.Option(min=0, help="Also tell the cost; on CPUs it is the price of an actor-hour."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do and take, in images, parts, pixels and operations; write nothing.
+
+    With a speed also hours and cost; margins are 95 % intervals that the sample of images leaves.
+    """
+    how = {"calibration": calibrate, "record": record, "price_per_hour": price_per_gpu_hour}
+    exit_with(lambda _: _plan(_load(spec, limit), how, as_json=as_json))
 
 
 @app.command("verify")
@@ -270,6 +291,30 @@ def benchmark_command(
     exit_with(command)
 
 
+@app.command("benchmark-scaling")
+def benchmark_scaling_command(
+    actors: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Number of actors, repeatable; by default 1, 2, 4, 8 and 16."),
+    ] = None,
+    sleep_ms: Annotated[
+        float, typer.Option(min=0.1, help="What an actor sleeps for an image.")
+    ] = 250,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of each run; by default 25 s of work for each actor."),
+    ] = None,
+    part_images: Annotated[int, typer.Option(min=1, help="Images of a part.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the pipeline without a network: actors that sleep, against as many times one's speed.
+
+    All else is real: small JPEGs in a temporary folder, planning, reading, decoding, Ray, commits.
+    """
+    asked = {"image_s": sleep_ms / 1000, "images": images, "part_images": part_images}
+    exit_with(lambda _: _benchmark_scaling(actors or (1, 2, 4, 8, 16), asked, as_json=as_json))
+
+
 @checkpoint_app.command("inspect")
 def inspect_command(
     file: Annotated[str, typer.Argument(help="Weights file: a path or URL.")],
@@ -355,17 +400,21 @@ def _shown_run(
         return run(spec, display, **(how or {}))
 
 
-def _plan(spec: "JobSpec", *, as_json: bool) -> int:
+def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:
     from dataclasses import asdict
 
+    from jobs.estimate_table import estimate_table
     from jobs.tables import plan_table
-    from pipeline import plan
+    from pipeline.forecast import forecast
 
-    datasets = plan(spec)
+    found = forecast(spec, **how)
     if as_json:
-        print_json({"job": spec.name, "datasets": [asdict(dataset) for dataset in datasets]})
+        datasets = [asdict(dataset) for dataset in found.datasets]
+        estimate = found.estimate.to_json()
+        print_json({"job": spec.name, "datasets": datasets, "estimate": estimate})
     else:
-        _print_table(plan_table(spec.name, spec.output, datasets))
+        _print_table(plan_table(spec.name, spec.output, found.datasets))
+        _print_table(estimate_table(found.estimate))
     return 0
 
 
@@ -484,6 +533,21 @@ def _benchmark(
         print_json(asdict(record))
     else:
         _print_table(benchmark_table(record))
+    return 0
+
+
+def _benchmark_scaling(actors: Sequence[int], asked: dict[str, Any], *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from jobs.scaling_table import scaling_table
+    from pipeline.scaling import record_scaling
+
+    with redirect_stdout(sys.stderr):  # Ray's messages
+        record = record_scaling(actors, **asked)
+    if as_json:
+        print_json(asdict(record))
+    else:
+        _print_table(scaling_table(record))
     return 0
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Logical CPUs, for scheduling. An actor claims less than its threads: on a machine of two cores
 # the reading and writing tasks would otherwise wait for a CPU that the actor holds for ever.
 _READER_CPUS = 0.25
-_ACTOR_CPUS = 0.5
+ACTOR_CPUS = 0.5
 _COMMITTER_CPUS = 0.25
 _MOST_ROWS = 1250  # of work: 20,000 parts; above that, a row holds several shards
 _STOPPING_S = 60.0  # for what is in flight when a run is asked to stop
@@ -72,6 +72,7 @@ class Execution:
         record: What the output's `job.json` said when the run began.
         plans: The plan of each dataset.
         observer: Is told of a second pass, and of a wish to stop.
+        stand_in: Makes the parts in place of the job's own part maker; for benchmarks.
     """
 
     job: Job
@@ -79,6 +80,7 @@ class Execution:
     record: JobRecord
     plans: Sequence[DatasetPlan]
     observer: Observer
+    stand_in: "type[PartMaker] | None" = None
 
     def make_parts(self, items: Sequence[WorkItem]) -> Iterator[Receipt]:
         """Make the parts of work items; yield a receipt as each is committed.
@@ -107,7 +109,7 @@ class Execution:
                 self.observer.stopping(_STOPPING_S)
 
             with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
-                first = self._pass(items, part_maker_of(self.job), stop)
+                first = self._pass(items, self.stand_in or part_maker_of(self.job), stop)
                 yield from metrics.count(first)
                 left_out = self.output.left_out(self.plans)
                 if left_out and not interruption.requested:
@@ -146,7 +148,7 @@ class Execution:
                 fn_constructor_kwargs={"threads": pool.threads, "stop": stop},
                 batch_size=1,
                 batch_format="pyarrow",
-                num_cpus=_ACTOR_CPUS,
+                num_cpus=ACTOR_CPUS,
                 num_gpus=self.job.gpus_per_actor,
                 compute=ray.data.ActorPoolStrategy(
                     min_size=pool.actors.min,

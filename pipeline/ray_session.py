@@ -16,13 +16,16 @@ TASK_RETRIES = 2  # of a part in the first pass; what still fails then is isolat
 
 @contextlib.contextmanager
 def running_ray(
-    address: str | None = None, runtime_env: dict[str, Any] | None = None
+    address: str | None = None,
+    runtime_env: dict[str, Any] | None = None,
+    num_cpus: int | None = None,
 ) -> Iterator[None]:
     """Run within the process's Ray if it has one, else within a cluster or a Ray of this run's own.
 
     Args:
         address: Of a cluster; by default Ray is started here, and ended.
         runtime_env: What workers of a cluster get.
+        num_cpus: Logical CPUs of a Ray that is started here; by default as many as there are.
 
     Raises:
         ClusterError: An address is given, and the process has a Ray already.
@@ -43,6 +46,7 @@ def running_ray(
             ray.init(
                 address=address or "local",
                 runtime_env=runtime_env,
+                num_cpus=num_cpus,
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

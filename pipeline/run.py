@@ -82,7 +82,7 @@ def _run(
     if overwrite and (refresh or retry_failed):
         raise SpecError("overwrite", ("starts afresh: leave out `refresh` and `retry_failed`",))
     found = None if overwrite else output.check(job)
-    plans = _plan(job, output, found)
+    plans = plans_of(job, output, found)
     if overwrite:
         record = output.overwrite(job)
     else:
@@ -115,11 +115,11 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage)
-    plans = _plan(job, output, output.check(job))
+    plans = plans_of(job, output, output.check(job))
     return [output.progress(plan) for plan in plans]
 
 
-def _plan(job: Job, output: Output, found: JobRecord | None) -> list[DatasetPlan]:
+def plans_of(job: Job, output: Output, found: JobRecord | None) -> list[DatasetPlan]:
     """Return the plans that are frozen in an output of this job; list what has none yet."""
     frozen = found is not None and not found.clearing
     return [

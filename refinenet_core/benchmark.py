@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from refinenet_core.fusion import ProbabilityMap, WholeMap, fuse
 from refinenet_core.models import build_model
 from refinenet_core.predictor import MultiScalePredictor, Precision
 from refinenet_core.preprocessing import IMAGENET, Image, centre, rescale, scaled_size, upload
+from refinenet_core.processor import processor_name
 
 T = TypeVar("T")
 
@@ -266,21 +266,8 @@ def _peak_bytes(ways: dict[str, Callable[[], object]], device: str) -> dict[str,
 def _hardware(device: str) -> dict[str, str]:
     on_gpu = torch.device(device).type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else _processor(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else processor_name(),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def _processor() -> str:
-    """Return the processor's name; Linux tells it in a file, other systems to Python."""
-    facts = Path("/proc/cpuinfo")
-    if not facts.exists():
-        return platform.processor()
-    names = [
-        line.partition(":")[2].strip()
-        for line in facts.read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{len(names)} cores of {names[0]}" if names else platform.machine()

@@ -36,7 +36,15 @@ class ModelCost:
     stride: int
 
 
-def measure_cost(name: str, height: int, width: int, num_classes: int = 21) -> ModelCost:
+def measure_cost(
+    name: str,
+    height: int,
+    width: int,
+    num_classes: int = 21,
+    *,
+    poolings: int = 4,
+    improved_pooling: bool = False,
+) -> ModelCost:
     """Measure a network on PyTorch's "meta" device, which computes shapes alone.
 
     Args:
@@ -44,13 +52,17 @@ def measure_cost(name: str, height: int, width: int, num_classes: int = 21) -> M
         height: Height of the image in pixels.
         width: Width of the image in pixels.
         num_classes: Number of classes, C.
+        poolings: As `build_model` takes it.
+        improved_pooling: Likewise.
 
     Raises:
         ValueError: The name is unknown, or a number is out of range.
     """
     if height < 1 or width < 1:
         raise ValueError(f"size is {width}x{height}; both sides must be at least 1")
-    model = build_model(name, num_classes, device="meta").eval()
+    model = build_model(
+        name, num_classes, poolings=poolings, improved_pooling=improved_pooling, device="meta"
+    ).eval()
     image_BCHW = torch.empty(1, 3, height, width, device="meta")
     memory = _PeakMemory(image_BCHW)
     with torch.no_grad(), FlopCounterMode(display=False) as flops:

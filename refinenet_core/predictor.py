@@ -19,6 +19,7 @@ from refinenet_core.models import RefineNet
 from refinenet_core.preprocessing import IMAGENET, Image, centre, check_image, resize, upload
 from refinenet_core.protocols import PROTOCOLS, Box, ProtocolName, View, Views, plan_views
 from refinenet_core.tiling import SMALLEST_TILE_PIXELS, TiledMap
+from refinenet_core.workload import PIXELS_PER_PASS
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -163,7 +164,7 @@ class MultiScalePredictor:
         if batch_pixels is None:
             batch_pixels = 1 << 17 if on_cpu else 1 << 22
         if max_pixels_per_pass is None:
-            max_pixels_per_pass = 1 << 22 if on_cpu else 1 << 24
+            max_pixels_per_pass = PIXELS_PER_PASS["cpu" if on_cpu else "cuda"]
         if batch_pixels < 1:
             raise ValueError(f"batch_pixels is {batch_pixels}; it must be at least 1")
         if max_pixels_per_pass < SMALLEST_TILE_PIXELS:

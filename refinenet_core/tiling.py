@@ -110,6 +110,13 @@ class TiledMap:
             self._first = first
 
 
+def tiled_pixels(size: tuple[int, int], tile_pixels: int) -> int:
+    """Return how many pixels the tiles of an image have together, at a scale's height and width."""
+    side = _tile_side(size, tile_pixels)
+    rows, columns = (sum(end - begin for begin, end in _spans(each, side)) for each in size)
+    return rows * columns
+
+
 def crop_scaled(
     image: Image,
     size: tuple[int, int],
