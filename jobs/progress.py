@@ -53,6 +53,7 @@ class TextProgress:
         self.started = False
         self._console = Console(stderr=True)
         self._paces: dict[str, Pace] = {}
+        self._shown: set[str] = set()
         self._silent: set[str] = set()  # datasets that have got on since their last line
         self._last_line = time.monotonic()
         self._bars = Progress(
@@ -91,8 +92,14 @@ class TextProgress:
         pace, task = self._paces[name], self._tasks[name]
         pace.add(part.images, receipt.failed, now, again=receipt.replaces)
         self._silent.add(name)
+        appears = name not in self._shown  # at once: a small dataset is soon complete
+        self._shown.add(name)
         self._bars.update(
-            task, completed=pace.done, state=pace.describe(now), visible=not pace.complete
+            task,
+            completed=pace.done,
+            state=pace.describe(now),
+            visible=not pace.complete,
+            refresh=appears,
         )
         if pace.complete:
             self._say(name, now)

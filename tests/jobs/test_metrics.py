@@ -83,14 +83,26 @@ def scrapes(job):
             assert process.poll() is None, process.communicate()
             seen.append(scrape(port))
             time.sleep(0.25)
-        time.sleep(2.5)  # two reports of a second each
-        seen.append(scrape(port))
+        seen += settled(port)
         output, errors = process.communicate(timeout=60)
         assert output.endswith("ended\n"), errors
         assert process.returncode == 0, errors
     finally:
         if process.poll() is None:
             kill_tree(process)
+    return seen
+
+
+def settled(port):
+    """Scrape until nothing changes for three reports of a second each: they may lag."""
+    seen = [scrape(port)]
+    since = time.monotonic()
+    while time.monotonic() - since < 3.5:
+        time.sleep(0.25)
+        found = scrape(port)
+        if found != seen[-1]:
+            seen.append(found)
+            since = time.monotonic()
     return seen
 
 
@@ -125,7 +137,7 @@ def test_what_the_port_shows_agrees_with_the_summary(job, scrapes):
     )
     assert value(last, "queued_seconds_total") == pytest.approx(actor_s["queued_s"], abs=2e-3)
     # One actor: its time is the time between its first part and its last.
-    assert sum(states.values()) == pytest.approx(run["making_s"], rel=0.1)
+    assert sum(states.values()) == pytest.approx(run["making_s"], rel=0.1, abs=1.0)
 
 
 @pytest.mark.ray
@@ -134,10 +146,12 @@ def test_the_port_shows_how_far_a_run_is_while_it_goes_on(scrapes):
     parts = [value(found, "parts_total", dataset="pictures") for found in scrapes]
     left = [value(found, "parts_left", dataset="pictures") for found in scrapes]
 
-    under_way = [(done, to_do) for done, to_do in zip(parts, left, strict=True) if 0 < done < PARTS]
+    shown = left[next(place for place, done in enumerate(parts) if done) :]  # 0 before the first
     assert parts == sorted(parts)
-    assert under_way
-    assert all(done + to_do == PARTS for done, to_do in under_way)
+    assert shown == sorted(shown, reverse=True)
+    assert any(0 < done < PARTS for done in parts)
+    assert any(0 < to_do < PARTS for to_do in left)
+    assert (parts[-1], left[-1]) == (PARTS, 0)
 
 
 def receipt():
