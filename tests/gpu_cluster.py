@@ -12,6 +12,9 @@ import sys
 from ray.cluster_utils import Cluster
 
 _GPU_NODES = 4
+_CPUS = (
+    2  # of each node: with one, Ray keeps so much for reading and writing that a pool stays at 3
+)
 _SYSTEM_CONFIG = {  # a lost node is noticed after some 2 s, not 15
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
@@ -26,8 +29,8 @@ def main() -> None:
     options = {"object_store_memory": 200 << 20, "include_dashboard": False}
     head = {"num_cpus": 0, "_system_config": _SYSTEM_CONFIG, **options}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    with_gpu = [cluster.add_node(num_cpus=1, num_gpus=1, **options) for _ in range(_GPU_NODES)]
-    without = cluster.add_node(num_cpus=1, **options)
+    with_gpu = [cluster.add_node(num_cpus=_CPUS, num_gpus=1, **options) for _ in range(_GPU_NODES)]
+    without = cluster.add_node(num_cpus=_CPUS, **options)
     told = {
         "address": cluster.address,
         "head": _process_id(cluster.head_node),

@@ -159,7 +159,8 @@ def test_actors_take_the_gpus_grow_to_all_of_them_and_a_lost_node_costs_only_its
     assert len(parts) == len(set(parts))
     assert [line["event"] for line in told].count("finished") == 1
 
-    job.spec |= {"output": str(tmp_path / "local"), "resources": {"threads_per_actor": 1}}
+    here = {"threads_per_actor": 1, "actors": {"min": 2, "max": 2}}
+    job.spec |= {"output": str(tmp_path / "local"), "resources": here}
     local = command.run("run", job.write_spec())
 
     assert local.returncode == 0, local.stderr
