@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 
-from camvid import CHECKPOINT, IMAGES, model
+from camvid import CHECKPOINT, IMAGES, model, unscored_dataset
 from pipeline import JobSpec, run
 from pipeline.progress import Silent
 from refinenet_core import MultiScalePredictor, build_model, label_set, load_checkpoint
@@ -71,10 +71,7 @@ def test_the_pipeline_is_nearly_as_fast_as_a_plain_loop(tmp_path, shared, scales
         "name": "cost",
         "model": model(str(shared / "data/weights")),
         "inference": {"scales": scales},
-        "datasets": [
-            {"name": "camvid", "format": "folder", "images": str(shared / IMAGES / "*.png")}
-            | {"classes": "camvid", "ignore_index": 11}
-        ],
+        "datasets": [unscored_dataset(shared)],
         "output": str(tmp_path / "output"),
         "part_images": 8,
         "resources": {"threads_per_actor": THREADS},

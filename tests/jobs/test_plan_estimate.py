@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from camvid import IMAGES, model
+from camvid import model, unscored_dataset
 from pipeline import JobSpec, run
 from pipeline.forecast import forecast
 
@@ -19,10 +19,7 @@ def test_the_estimate_is_within_a_quarter_of_the_run_that_follows(tmp_path, shar
         "name": "estimate",
         "model": model(str(shared / "data/weights")),
         "inference": {"scales": scales},
-        "datasets": [
-            {"name": "camvid", "format": "folder", "images": str(shared / IMAGES / "*.png")}
-            | {"classes": "camvid", "ignore_index": 11}
-        ],
+        "datasets": [unscored_dataset(shared)],
         "output": str(tmp_path / "output"),
         "part_images": 8,
     }

@@ -39,9 +39,10 @@ def test_the_project_runs_from_the_folder_alone(tmp_path):
     write_code(tmp_path, PACKAGES)
     code = (
         "import sys; sys.path = [p for p in sys.path if p != sys.argv[1]];"
-        "import jobs.quickstart as quickstart, pipeline.job, importlib.metadata as metadata;"
+        "import jobs.quickstart as quickstart, importlib.metadata as metadata;"
+        "from pipeline.job import library_versions;"
         "print(quickstart.__file__, quickstart.CHECKPOINT.exists(), quickstart._TEMPLATE.exists(),"
-        " pipeline.job.library_versions()['refinenet-batch'],"
+        " library_versions()['refinenet-batch'],"
         " metadata.distribution('refinenet-batch').locate_file('').resolve())"
     )
 
