@@ -1,4 +1,4 @@
-"""How a command ends: its result as JSON, its message, its exit code."""
+"""How a command ends: its result as JSON or a table, its message, its exit code."""
 
 import json
 import signal
@@ -50,6 +50,13 @@ def exit_with(
 def print_json(content: Any) -> None:
     """Print a result as one strict JSON object."""
     print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_table(table: Any) -> None:
+    """Print a table, or several, as wide as the terminal allows."""
+    from rich.console import Console
+
+    Console().print(table)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
