@@ -3,11 +3,9 @@
 import faulthandler
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import islice
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from pipeline.errors import DecodeError
 
@@ -43,28 +41,94 @@ def decode_each(
         What `decode` returned, or the DecodeError that it raised, or one that says it took too
         long, in the order of the items.
     """
-    late = DecodeError("crashed", f"took longer than {timeout_s:g} s to decode")
-    results: dict[int, T | DecodeError] = {}
-    running: dict[Future[T | DecodeError], tuple[int, float]] = {}
-    waiting = iter(enumerate(items))
+    crew = _Crew(decode, items, timeout_s)
     with _Watchdog(2 * timeout_s + _GRACE_S) if watched else nullcontext() as watchdog:
-        while len(results) < len(items):
-            if watchdog:
-                watchdog.hear()
-            for position, item in islice(waiting, threads - len(running)):
-                deadline = time.monotonic() + timeout_s
-                running[_start(decode, item, late, timeout_s)] = position, deadline
-            soonest = min(deadline for _, deadline in running.values())
-            done, _ = wait(running, max(0, soonest - time.monotonic()), FIRST_COMPLETED)
-            for future, (position, deadline) in list(running.items()):
-                if future in done:
-                    results[position] = future.result()
-                elif time.monotonic() >= deadline:
-                    results[position] = late
-                else:
-                    continue
-                del running[future]
-    return [results[position] for position in range(len(items))]
+        return crew.work(min(threads, len(items)), watchdog.hear if watchdog else lambda: None)
+
+
+class _Crew(Generic[S, T]):
+    """Threads that decode items, one after the other: starting one for each takes too long.
+
+    Args:
+        decode: What to do with an item.
+        items: What to decode.
+        limit_s: How long an item may take.
+    """
+
+    def __init__(self, decode: Callable[[S], T], items: Sequence[S], limit_s: float) -> None:
+        self._decode = decode
+        self._limit_s = limit_s
+        self._number = len(items)
+        self._waiting: Iterator[tuple[int, S]] = iter(enumerate(items))
+        self._late = DecodeError("crashed", f"took longer than {limit_s:g} s to decode")
+        self._results: dict[int, T | DecodeError] = {}
+        self._deadlines: dict[int, float] = {}  # of items at work, by position
+        self._failure: BaseException | None = None
+        self._changed = threading.Condition()  # guards all of these
+
+    def work(self, threads: int, hear: Callable[[], None]) -> list[T | DecodeError]:
+        """Decode all; call `hear` at least as often as an item may take time."""
+        for _ in range(threads):
+            self._hire()
+        with self._changed:
+            while len(self._results) < self._number and self._failure is None:
+                hear()
+                soonest = min(self._deadlines.values(), default=time.monotonic() + self._limit_s)
+                self._changed.wait(max(0.0, soonest - time.monotonic()))
+                self._give_up_late_ones()
+            self._waiting = iter(())  # after a failure nobody begins another
+            if self._failure is not None:
+                raise self._failure
+            return [self._results[position] for position in range(self._number)]
+
+    def _hire(self) -> None:
+        """Start a thread; a daemon, since one left behind must not keep the process."""
+        threading.Thread(target=self._work, daemon=True, name="decode").start()
+
+    def _work(self) -> None:
+        while (taken := self._take()) is not None:
+            position, item = taken
+            began_s = time.monotonic()
+            try:
+                result: T | DecodeError = self._decode(item)
+            except DecodeError as error:
+                result = error
+            except BaseException as error:  # noqa: BLE001  # it is raised where results are taken
+                self._fail(error)
+                return
+            late = time.monotonic() - began_s > self._limit_s
+            if not self._put(position, self._late if late else result):
+                return
+
+    def _take(self) -> tuple[int, S] | None:
+        with self._changed:
+            taken = next(self._waiting, None)
+            if taken is not None:
+                self._deadlines[taken[0]] = time.monotonic() + self._limit_s
+            return taken
+
+    def _put(self, position: int, result: T | DecodeError) -> bool:
+        """Say whether this thread goes on: one that was left behind has been replaced."""
+        with self._changed:
+            if self._deadlines.pop(position, None) is None:
+                return False
+            self._results[position] = result
+            if len(self._results) == self._number:
+                self._changed.notify()
+            return True
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify()
+
+    def _give_up_late_ones(self) -> None:
+        now = time.monotonic()
+        for position, deadline in list(self._deadlines.items()):
+            if now >= deadline:
+                del self._deadlines[position]
+                self._results[position] = self._late
+                self._hire()
 
 
 class _Watchdog:
@@ -85,24 +149,3 @@ class _Watchdog:
 
     def __exit__(self, *_: object) -> None:
         faulthandler.cancel_dump_traceback_later()
-
-
-def _start(
-    decode: Callable[[S], T], item: S, late: DecodeError, timeout_s: float
-) -> Future[T | DecodeError]:
-    """Decode in a thread of its own; a daemon, since one left behind must not keep the process."""
-    future: Future[T | DecodeError] = Future()
-
-    def work() -> None:
-        began = time.monotonic()
-        try:
-            result: T | DecodeError = decode(item)
-        except DecodeError as error:
-            result = error
-        except BaseException as error:  # noqa: BLE001  # it is raised where the result is taken
-            future.set_exception(error)
-            return
-        future.set_result(late if time.monotonic() - began > timeout_s else result)
-
-    threading.Thread(target=work, daemon=True, name="decode").start()
-    return future

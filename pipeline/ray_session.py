@@ -75,6 +75,7 @@ def _configure_ray_data() -> None:
     context.target_max_block_size = 1  # a block per row, so that parts move on one by one
     context.enable_progress_bars = False  # the run reports its own progress, in images
     context.print_on_execution_start = False
+    context.memory_usage_poll_interval_s = None  # else a thread for each task that looks at it
     context.retried_map_errors = True
     context.max_map_retries = TASK_RETRIES
     context.max_errored_blocks = -1  # one broken part does not end the others
