@@ -1,13 +1,15 @@
 """A work item: one shard as the driver hands it to a reader."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.plan import PlannedShard, ShardFile
+from pipeline.plan import SHARD_PARTS, PlannedShard, ShardFile
+
+_IMAGE_BYTES: Final = 100_000  # encoded, where only reading a file tells how many images it holds
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,38 @@ class WorkItem:
         return cls(
             shard.dataset, shard.name, shard.row_group, shard.file, frozenset(done), cut, redo
         )
+
+
+def legs(
+    items: Sequence[WorkItem], part_images: int, *, most_parts: int
+) -> Iterator[Sequence[WorkItem]]:
+    """Cut work into legs, in order, of about so many parts at most; an item stays whole.
+
+    Args:
+        items: The work.
+        part_images: Images of a part.
+        most_parts: The most parts of a leg.
+    """
+    start = parts = 0
+    for position, item in enumerate(items):
+        more = _parts(item, part_images)
+        if parts and parts + more > most_parts:
+            yield items[start:position]
+            start, parts = position, 0
+        parts += more
+    if start < len(items):
+        yield items[start:]
+
+
+def _parts(item: WorkItem, part_images: int) -> int:
+    """Return how many parts an item has, about."""
+    if item.file is None:
+        return SHARD_PARTS
+    images = item.file.images
+    if images is None:
+        images = item.file.size_bytes // _IMAGE_BYTES
+    images = min(images, item.file.take_images or images)
+    return max(1, -(-images // part_images))
 
 
 def pack_items(items: Sequence[WorkItem], rows: int) -> list[dict[str, str]]:
