@@ -1,7 +1,6 @@
 """The run on Ray: read → segment, score or fuse → commit as stages of one streaming dataset."""
 
 import math
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.commit import Committer
+from pipeline.cores import usable_cores
 from pipeline.errors import ActorError, StorageError
 from pipeline.job import Job, JobRecord
 from pipeline.output import Output
@@ -49,11 +49,11 @@ class Pool:
 
 def plan_pool(job: Job) -> Pool:
     """Decide on the actor pool from the spec, the GPUs and the cores of this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     if job.spec.resources.actors:
         actors = job.spec.resources.actors
     elif job.spec.model is None:  # little of its work is done outside Python's lock
-        actors = ActorsSpec(max=cores or 1)
+        actors = ActorsSpec(max=cores)
     else:
         most = 1
         if job.gpus_per_actor:
@@ -61,7 +61,7 @@ def plan_pool(job: Job) -> Pool:
 
             most = max(1, math.floor(torch.cuda.device_count() / job.gpus_per_actor))
         actors = ActorsSpec(min=most, max=most)
-    threads = job.spec.resources.threads_per_actor or max(1, (cores or 1) // actors.max)
+    threads = job.spec.resources.threads_per_actor or max(1, cores // actors.max)
     return Pool(actors, threads)
 
 

@@ -15,6 +15,7 @@ SHOWN: Final = 6
 """Rows of a kind that are kept."""
 
 _SAMPLE: Final = 512  # rows among which those nearest to the median are looked for
+_HIGHEST_DIGEST: Final = "f" * 64
 _NO_DIGEST: Final = "~"  # after every hexadecimal digit
 
 
@@ -63,7 +64,8 @@ class Highlights:
         self.uncertain: list[Highlight] = []
         self.certain: list[Highlight] = []
         self.failures: dict[str, list[RowPlace]] = {}
-        self._sample: list[tuple[str, Highlight]] = []
+        self._sample: list[tuple[str, Highlight]] = []  # at times more of them, in any order
+        self._last_digest = _HIGHEST_DIGEST  # no row of a higher one is in the sample
 
     def add(self, file: str, table: pa.Table, mious: Floats) -> None:
         """Look through the rows of a part.
@@ -80,7 +82,7 @@ class Highlights:
             part.least(part.confidences),
             part.least(-part.confidences),
         )
-        self._merge_sample(part.sample(self._sample[-1][0] if self._is_full() else _NO_DIGEST))
+        self._merge_sample(part.sample(self._last_digest))
         for position in np.flatnonzero(part.failed):
             status = table["status"][int(position)].as_py()
             self._merge_failures(status, [part.highlight(int(position)).place])
@@ -98,15 +100,13 @@ class Highlights:
 
         They come from a sample, which the digests of the images decide, of large data sets.
         """
+        self._cut_sample()
         sample = [highlight for _, highlight in self._sample]
         scored = [each for each in sample if not math.isnan(each.miou)]
         if scored:
             return _nearest(scored, [each.miou for each in scored])
         sure = [each for each in sample if not math.isnan(each.confidence)]
         return _nearest(sure, [each.confidence for each in sure])
-
-    def _is_full(self) -> bool:
-        return len(self._sample) == _SAMPLE
 
     def _merge_ranks(
         self,
@@ -125,8 +125,14 @@ class Highlights:
         ]
 
     def _merge_sample(self, sample: Iterable[tuple[str, Highlight]]) -> None:
-        merged = [*self._sample, *sample]
-        self._sample = sorted(merged, key=lambda item: (item[0], item[1].place))[:_SAMPLE]
+        self._sample += sample
+        if len(self._sample) > 2 * _SAMPLE:  # not each time: sorting takes longer than the rest
+            self._cut_sample()
+
+    def _cut_sample(self) -> None:
+        self._sample = sorted(self._sample, key=lambda item: (item[0], item[1].place))[:_SAMPLE]
+        if len(self._sample) == _SAMPLE:
+            self._last_digest = self._sample[-1][0]
 
     def _merge_failures(self, status: str, places: Iterable[RowPlace]) -> None:
         self.failures[status] = sorted([*self.failures.get(status, ()), *places])[:SHOWN]
@@ -153,9 +159,9 @@ class _PartRows:
         order = np.argsort(values, kind="stable")[:SHOWN]  # NaN comes last
         return [self.highlight(int(each)) for each in order if not math.isnan(values[each])]
 
-    def sample(self, below: str) -> list[tuple[str, Highlight]]:
-        """Return the rows whose image's digest is below one, with that digest."""
-        positions = np.flatnonzero(pc.less(self._digests, below).to_numpy())
+    def sample(self, last: str) -> list[tuple[str, Highlight]]:
+        """Return the rows with a digest, up to the last one that counts, and that digest."""
+        positions = np.flatnonzero(pc.less_equal(self._digests, last).to_numpy())
         return [(self._digests[int(p)].as_py(), self.highlight(int(p))) for p in positions]
 
 

@@ -3,29 +3,24 @@
 import io
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.bottleneck import bottleneck
-from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
+from pipeline.fold import PartFiles
 from pipeline.highlights import Highlights
 from pipeline.job import Fingerprint
-from pipeline.mask_rows import PartFile
-from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output, confusion_file
 from pipeline.plan import DatasetPlan
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
 from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.timings import RunTimings
 from pipeline.uris import join
 
 SUMMARY_VERSION = 2
-_READERS: Final = 8  # at a time: a store's answers take longer than adding them up
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,8 @@ def make_report(
     for dataset, plan in zip(spec.datasets, plans, strict=True):
         committed, labels = output.committed(plan), dataset.label_set()
         folder = output.masks_uri(dataset.name)
-        fold = _fold(fingerprint, output.storage, folder, committed.files, len(labels.classes))
+        files = PartFiles(folder, committed.files, output.storage, fingerprint, len(labels.classes))
+        fold = files.fold()
         for name in fold.foreign:
             output.storage.remove(join(folder, name))
         lacking = [*committed.missing_files(), *fold.foreign]
@@ -175,41 +171,3 @@ def write_report(
     output.storage.write(join(output.uri, "summary.json"), report.json_bytes())
     page = render_report(report, spec, plans, output)
     output.storage.write(join(output.uri, "report.html"), page)
-
-
-@dataclass
-class _Fold:
-    """What part files add up to, what stands out, and which of them are another job's."""
-
-    counts: DatasetCounts
-    highlights: Highlights = field(default_factory=Highlights)
-    foreign: list[str] = field(default_factory=list)
-
-
-def _fold(
-    fingerprint: Fingerprint,
-    storage: Storage,
-    folder: str,
-    names: Sequence[str],
-    num_classes: int,
-) -> _Fold:
-    """Add up a dataset's part files, several at a time."""
-
-    def fold(names: Sequence[str]) -> _Fold:
-        result = _Fold(DatasetCounts(num_classes))
-        for name in names:
-            with PartFile(join(folder, name), storage).opened() as file:
-                if fingerprint_of(file) == fingerprint:
-                    table = file.read(list(SUMMARY_COLUMNS), use_threads=False)
-                    result.highlights.add(name, table, result.counts.add(table))
-                else:
-                    result.foreign.append(name)
-        return result
-
-    total = _Fold(DatasetCounts(num_classes))
-    with ThreadPoolExecutor(_READERS) as readers:
-        for result in readers.map(fold, (names[first::_READERS] for first in range(_READERS))):
-            total.counts += result.counts
-            total.highlights += result.highlights
-            total.foreign += result.foreign
-    return total
