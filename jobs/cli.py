@@ -17,6 +17,7 @@ from jobs.options import (
     Refresh,
     RequireEnv,
     RetryFailed,
+    ShareText,
     SpecFile,
 )
 
@@ -45,6 +46,7 @@ def run_command(
     refresh: Refresh = False,
     retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
+    share: ShareText = None,
     address: Annotated[
         str | None,
         typer.Option(
@@ -62,14 +64,22 @@ def run_command(
     Exit codes: 0 every image committed, failures within the tolerance; 1 all committed, more
     failures than tolerated; 2 spec, checkpoint or output wrong; 3 parts missing; 130 interrupted.
     """
-    how = {
+    how: dict[str, Any] = {
         "refresh": refresh,
         "retry_failed": retry_failed,
         "overwrite": overwrite,
         "address": address,
         "require_env": require_env or (),
     }
-    exit_with(lambda display: _run(_load(spec, limit), display, how, as_json=as_json), log_format)
+
+    def command(display: "ProgressDisplay") -> int:
+        from pipeline.share import Share
+
+        if share is not None:
+            how["share"] = Share.parse(share)
+        return _run(_load(spec, limit), display, how, as_json=as_json)
+
+    exit_with(command, log_format)
 
 
 @app.command("evaluate")
@@ -398,8 +408,11 @@ def _show(report: "RunReport", *, as_json: bool) -> None:
         return
     print_table(report_table(report))
     print(f"Masks:     {shown(join(report.output, 'masks'))}")
-    print(f"Summary:   {shown(join(report.output, 'summary.json'))}")
-    print(f"Report:    {shown(join(report.output, 'report.html'))}")
+    if report.share:
+        print(f"Share {report.share}: the run that ends the last share writes summary and report")
+    else:
+        print(f"Summary:   {shown(join(report.output, 'summary.json'))}")
+        print(f"Report:    {shown(join(report.output, 'report.html'))}")
     for name in report.missing_parts[:5]:
         print(f"missing:   {name}")
     if report.missing_parts:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.exits import EXIT_INTERRUPTED, exit_with, print_json
-from jobs.options import AsJson, Limit, Overwrite, Refresh, RequireEnv, RetryFailed, SpecFile
+from jobs.options import (
+    AsJson,
+    Limit,
+    Overwrite,
+    Refresh,
+    RequireEnv,
+    RetryFailed,
+    ShareText,
+    SpecFile,
+)
 
 if TYPE_CHECKING:
     from jobs.job_state import JobState
@@ -34,6 +43,7 @@ def submit_command(
     refresh: Refresh = False,
     retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
+    share: ShareText = None,
     require_env: RequireEnv = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Show the job's log until it ends.")
@@ -50,6 +60,7 @@ def submit_command(
         "refresh": refresh,
         "retry_failed": retry_failed,
         "overwrite": overwrite,
+        "share": share,
         "require_env": require_env or (),
     }
 

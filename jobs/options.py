@@ -19,6 +19,15 @@ RetryFailed = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Delete an earlier job's results; start afresh.")
 ]
+ShareText = Annotated[
+    str | None,
+    typer.Option(
+        "--share",
+        metavar="K/N",
+        help="Make the K-th of N shares of the shards alone; start a run for each. The one that "
+        "ends last writes the summary.",
+    ),
+]
 RequireEnv = Annotated[
     list[str] | None,
     typer.Option(

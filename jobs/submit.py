@@ -13,6 +13,7 @@ import yaml
 from pipeline import JobSpec
 from pipeline.code_folder import write_code
 from pipeline.required_variables import check_names
+from pipeline.share import Share
 
 if TYPE_CHECKING:
     from jobs.job_server import JobServer
@@ -89,6 +90,7 @@ def submit(
     refresh: bool = False,
     retry_failed: bool = False,
     overwrite: bool = False,
+    share: str | None = None,
 ) -> SubmittedJob:
     """Submit a job to a Ray cluster, through its job server.
 
@@ -109,13 +111,16 @@ def submit(
         refresh: As of `pipeline.run`, like the following.
         retry_failed: Likewise.
         overwrite: Likewise.
+        share: K/N: make the K-th of N shares alone; submit a job for each.
 
     Raises:
-        SpecError: A name in `require_env` is none.
+        SpecError: A name in `require_env` is none, or a share.
         ClusterError: There is no job server, or it refuses.
     """
     check_names(require_env)
     options = [f"--require-env={name}" for name in require_env]
+    if share is not None:
+        options.append(f"--share={Share.parse(share)}")
     if limit is not None:
         options.append(f"--limit={limit}")
     flags = {"--refresh": refresh, "--retry-failed": retry_failed, "--overwrite": overwrite}

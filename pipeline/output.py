@@ -215,6 +215,10 @@ class Output:
         """Return the shards that a pass over all that was missing did not get done."""
         return [item for plan in plans for item in self.committed(plan).left_out()]
 
+    def lacks_files(self, plans: Iterable[DatasetPlan]) -> bool:
+        """Say whether there is a part that is not committed."""
+        return any(self.committed(plan).missing_files() for plan in plans)
+
     def sweep_cut_parts(self, plans: Iterable[DatasetPlan]) -> None:
         """Delete the files of cut parts whose shards have been read further since."""
         for plan in plans:

@@ -7,7 +7,7 @@ is planned shard by shard; its parts follow as the shards are read.
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.part import shard_slug
+from pipeline.share import Share
 
 SHARD_PARTS: Final = 16  # parts in a shard that the plan cuts
 
@@ -116,16 +117,20 @@ class DatasetPlan:
         table: Columns as in `PLAN_SCHEMA`, a row per image ordered by shard and index, or as in
             `SHARDS_SCHEMA`, a row per shard. Of a plan that was read back, only what `shards`
             needs.
+        share: The share that is looked at; None for all shards.
     """
 
     dataset: str
     table: pa.Table
+    share: Share | None = None
+
+    def of_share(self, share: Share) -> "DatasetPlan":
+        """Return this plan with the shards of a share alone."""
+        return replace(self, share=share)
 
     @property
     def num_images(self) -> int | None:
         """Number of images planned, None if only reading tells."""
-        if "part" in self.table.schema.names:
-            return int(self.table.num_rows)
         images = [shard.images for shard in self.shards]
         known = [count for count in images if count is not None]
         return sum(known) if len(known) == len(images) else None
@@ -134,13 +139,21 @@ class DatasetPlan:
     def size_bytes(self) -> int:
         """Encoded bytes of the images, or of the files that hold them."""
         if "part" in self.table.schema.names:
-            return int(pc.sum(self.table["size_bytes"]).as_py() or 0)
+            sizes = self.table["size_bytes"]
+            if self.share is not None:
+                names = pa.array([shard.name for shard in self.shards], pa.string())
+                sizes = sizes.filter(pc.is_in(self.table["shard"], names))
+            return int(pc.sum(sizes).as_py() or 0)
         files = {shard.file.uri: shard.file.size_bytes for shard in self.shards if shard.file}
         return sum(files.values())
 
     @cached_property
     def shards(self) -> Sequence[PlannedShard]:
-        """Every shard, in order."""
+        """Every shard, in order; of a share, its own."""
+        shards = self._all_shards()
+        return shards if self.share is None else self.share.take(shards)
+
+    def _all_shards(self) -> Sequence[PlannedShard]:
         if "part" not in self.table.schema.names:
             return [
                 PlannedShard(self.dataset, row["shard"], number, file=ShardFile(**row))

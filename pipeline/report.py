@@ -15,6 +15,7 @@ from pipeline.highlights import Highlights
 from pipeline.job import Fingerprint
 from pipeline.output import Output, confusion_file
 from pipeline.plan import DatasetPlan
+from pipeline.share import Share
 from pipeline.spec import JobSpec
 from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.timings import RunTimings
@@ -36,6 +37,7 @@ class RunReport:
         missing_parts: Files of parts that are planned but not committed.
         within_tolerance: Whether no more images failed than the spec tolerates.
         highlights: The rows worth showing, per dataset, in the spec's order.
+        share: The share that it is of, as long as others are not made; None if it is of all.
     """
 
     job: str
@@ -46,6 +48,7 @@ class RunReport:
     missing_parts: Sequence[str]
     within_tolerance: bool
     highlights: Sequence[Highlights] = field(repr=False)
+    share: Share | None = None
 
     @property
     def complete(self) -> bool:
@@ -71,6 +74,7 @@ class RunReport:
             "summary_version": SUMMARY_VERSION,
             "job": self.job,
             "output": self.output,
+            **({"share": str(self.share)} if self.share else {}),
             "complete": self.complete,
             "within_tolerance": self.within_tolerance,
             "missing_parts": list(self.missing_parts),

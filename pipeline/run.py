@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from pipeline.cluster import joined_cluster
 from pipeline.dataset_spec import DatasetSpec
@@ -16,6 +18,7 @@ from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress, Observer, Silent
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.retrying import RETRIES
+from pipeline.share import Share
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
 from pipeline.timings import time_run
@@ -30,6 +33,7 @@ def run(
     refresh: bool = False,
     retry_failed: bool = False,
     overwrite: bool = False,
+    share: Share | None = None,
 ) -> RunReport:
     """Run a job; if its output is there in part, do what is missing.
 
@@ -42,10 +46,12 @@ def run(
         refresh: List the datasets again, and add what is new behind what is planned.
         retry_failed: Make parts with failed images again.
         overwrite: Delete what an earlier job has written to the output, and start afresh.
+        share: Make this share of it alone; other runs, with a Ray each, make the others.
 
     Returns:
         The report, which is also in the output folder as `summary.json`, `summary.parquet` and
-        `report.html`.
+        `report.html`. That of a share, as long as others are not made, is of the share alone and
+        not written.
 
     Raises:
         PipelineError: The spec, a dataset, the storage or the output is wrong.
@@ -53,7 +59,11 @@ def run(
         ClusterError: The cluster cannot be joined.
         KeyboardInterrupt: SIGINT or SIGTERM came, and what was in flight is committed.
     """
-    how = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
+    how: dict[str, Any] = {"refresh": refresh, "retry_failed": retry_failed, "overwrite": overwrite}
+    for name, asked in how.items():
+        if share is not None and asked:
+            raise SpecError("share", (f"does not go with `{name}`: run that for the whole job",))
+    how["share"] = share
     with joined_cluster(address, require_env) as cluster:
         if cluster is None:
             return _run(spec, observer or Silent(), **how)
@@ -68,6 +78,7 @@ def _run(
     refresh: bool,
     retry_failed: bool,
     overwrite: bool,
+    share: Share | None,
     gpus: int | None = None,
 ) -> RunReport:
     retries = RETRIES.made
@@ -90,6 +101,9 @@ def _run(
     plans = [output.freeze(plan) for plan in plans]
     if refresh:
         plans = [_extend(dataset, spec, output) for dataset in spec.datasets]
+    whole = plans
+    if share is not None:
+        plans = [plan.of_share(share) for plan in whole]
     observer.planned([output.progress(plan) for plan in plans])
     items = output.failed(plans) if retry_failed else output.missing(plans)
     if found:  # another run may be at it from the front: they meet in the middle
@@ -98,8 +112,12 @@ def _run(
     timings = time_run(execution.make_parts(items), observer)
     output.sweep_cut_parts(plans)
     timings = timings.with_retries(RETRIES.made - retries)
-    report = make_report(spec, job.fingerprint, plans, output, timings)
-    write_report(report, spec, plans, output)
+    if share is not None and output.lacks_files(whole):
+        report = make_report(spec, job.fingerprint, plans, output, timings)
+        report = replace(report, share=share)
+    else:
+        report = make_report(spec, job.fingerprint, whole, output, timings)
+        write_report(report, spec, whole, output)
     storage.sweep_temporaries(output.uri)
     observer.finished(report)
     return report

@@ -14,6 +14,7 @@ from pipeline.plan import (
     plan_images,
     plan_shard_files,
 )
+from pipeline.share import Share
 
 
 def listed(sizes, *, first=0):
@@ -126,3 +127,24 @@ def test_a_plan_of_tars_knows_no_images_and_one_of_tables_does():
     assert [plan.num_images for plan in copies] == [None, 21]
     assert [plan.size_bytes for plan in copies] == [30, 10]
     assert [shard.file for shard in copies[1].shards] == tables
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 150), min_size=1, max_size=300),
+    shares=st.integers(1, 6),
+    tars=st.booleans(),
+)
+def test_shares_together_are_the_plan(sizes, shares, tars):
+    whole = planned(sizes, part_images=1)
+    if tars:
+        files = [ShardFile(f"s{n}", f"s{n}", size, "e", images=n) for n, size in enumerate(sizes)]
+        whole = plan_shard_files("d", files)
+    whole = DatasetPlan.from_parquet("d", whole.to_parquet())
+
+    parts = [whole.of_share(Share(number, shares)) for number in range(1, shares + 1)]
+
+    taken = [shard for part in parts for shard in part.shards]
+    assert sorted(taken, key=lambda shard: shard.row_group) == list(whole.shards)
+    assert sum(part.num_images for part in parts) == whole.num_images
+    assert sum(part.size_bytes for part in parts) == whole.size_bytes
