@@ -42,6 +42,7 @@ class FaultyProxy:
 
     Attributes:
         requests: Requests that arrived.
+        seen: Their methods and paths.
         faults: Faults done, by kind.
         errors: What went wrong in the proxy itself.
     """
@@ -49,6 +50,7 @@ class FaultyProxy:
     def __init__(self, upstream_url: str, *, seed: int, rate: float = 0.05) -> None:
         self.upstream = urlsplit(upstream_url).netloc
         self.requests = 0
+        self.seen: list[tuple[str, str]] = []
         self.faults: Counter[str] = Counter()
         self.errors: list[BaseException | None] = []
         self._random = random.Random(seed)  # noqa: S311 - to be repeated, not secret
@@ -114,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers:
             raise ValueError(f"{self.requestline}: a body without a length has no half to cut")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.proxy.seen.append((self.command, self.path))
         fault, delay_s = self.server.proxy.draw(upload=bool(body))
         if fault == "internal_error":
             self._refuse(500, "InternalError", "We encountered an internal error.")
