@@ -9,10 +9,10 @@ import pyarrow.dataset
 import pytest
 from PIL import Image
 
-from pipeline import plan, run
+from pipeline import execution, plan, run
 from pipeline.errors import OutputError
 from refinenet_core import confusion_matrix, scores
-from tiny_job import CLASSES, decode_mask, picture, predict, save_own_checkpoint
+from tiny_job import CLASSES, TinyJob, decode_mask, picture, predict, save_own_checkpoint
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
@@ -43,6 +43,17 @@ def test_each_image_is_one_row_with_the_predictors_mask_and_exact_counts(tiny_jo
     [dataset] = report.datasets
     np.testing.assert_array_equal(dataset.counts.confusion, total)
     assert dataset.scores.miou == scores(total).miou
+
+
+def test_a_long_run_goes_on_leg_after_leg(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "_LEG_PARTS", 20)  # a test cannot make 25,000
+    long = TinyJob.make(tmp_path, checkpoint, images=34)
+    long.spec["part_images"] = 1  # three shards of up to 16
+
+    report = run(long.validated())
+
+    assert (report.exit_code, report.timings.images) == (0, {"pictures": 34})
+    assert [row["key"] for row in long.rows()] == [f"picture-{number:02d}" for number in range(34)]
 
 
 def test_masks_are_palette_pngs_of_256_entries(tiny_job):
