@@ -82,7 +82,7 @@ def benchmark_scaling_command(
     ] = 250,
     images: Annotated[
         int | None,
-        typer.Option(min=1, help="Images of each run; by default 25 s of work for each actor."),
+        typer.Option(min=1, help="Images of each run; by default 60 s of work for each actor."),
     ] = None,
     part_images: Annotated[int, typer.Option(min=1, help="Images of a part.")] = 8,
     as_json: AsJson = False,

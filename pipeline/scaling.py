@@ -31,7 +31,7 @@ from pipeline.steady_state import Work, most_at_once, steady_state
 from pipeline.storage import Storage
 from refinenet_core.processor import processor_name
 
-STEADY_S: Final = 25.0  # of work for each actor, where the number of images is not given
+STEADY_S: Final = 60.0  # of work for each actor, where the number of images is not given
 _SPARE_CPUS: Final = 2  # logical ones, for reading and committing
 _PICTURES: Final = 16  # that differ
 _SIZE: Final = (96, 128)
