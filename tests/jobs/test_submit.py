@@ -44,7 +44,7 @@ def job(tmp_path, checkpoint):
     """A job that takes long enough to be disturbed."""
     job = TinyJob.make(tmp_path / "job", checkpoint, images=120)
     job.spec["part_images"] = 2
-    job.spec["inference"]["scales"] = [1.0, 2.0]
+    job.spec["inference"]["scales"] = [1.0, 2.0, 4.0]
     return job
 
 
