@@ -183,7 +183,7 @@ def _tables(stages: "Dataset") -> Iterator[pa.Table]:
     """Yield what stages put out, as it comes; leaving off early ends them.
 
     `iter_batches` would do the same, but sends what Ray keeps of each part to a process of its
-    statistics every five seconds: with 4,000 parts a fifth of the driver's time, and growing.
+    statistics every five seconds: with 1,500 parts a sixth of the driver's time, and growing.
     """
     import ray  # noqa: PLC0415 - as in `make_parts`
 
