@@ -17,20 +17,12 @@ _FIRST_DELAY_S: Final = 0.2
 _LONGEST_DELAY_S: Final = 10.0
 
 _PASSING_ERRNOS: Final = {
-    errno.EAGAIN,
-    errno.EBUSY,
-    errno.ECONNABORTED,
-    errno.ECONNREFUSED,
-    errno.ECONNRESET,
-    errno.EHOSTUNREACH,
-    errno.EIO,
-    errno.ENETDOWN,
-    errno.ENETRESET,
-    errno.ENETUNREACH,
-    errno.EPIPE,
-    errno.EREMOTEIO,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
+    getattr(errno, name)
+    for name in (
+        *("EAGAIN", "EBUSY", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "EIO"),
+        *("ENETDOWN", "ENETRESET", "ENETUNREACH", "EPIPE", "EREMOTEIO", "ESTALE", "ETIMEDOUT"),
+    )
+    if hasattr(errno, name)  # EREMOTEIO is Linux's alone
 }
 _PASSING_STATUSES: Final = {408, 425, 429, 500, 502, 503, 504}
 # Codes of S3 that come with another status: of a transfer that was damaged or overtaken.
@@ -114,7 +106,7 @@ RETRIES: Final = Retries()
 
 def passes(error: BaseException) -> bool:
     """Say whether an error of a storage is one that passes: time-outs, 503, cut connections."""
-    for cause in _chain(error):  # the deepest tells most: what wraps it has other names for it
+    for cause in causes(error):  # the deepest tells most: what wraps it has other names for it
         verdict = _verdict(cause)
         if verdict is not None:
             return verdict
@@ -145,8 +137,8 @@ def _verdict(error: BaseException) -> bool | None:
     return True if isinstance(error, _PASSING | cut | ResponseParserError) else None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error's causes, the first one first, and the error itself last."""
     if error is not None:
-        yield from _chain(error.__cause__)
+        yield from causes(error.__cause__)
         yield error

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pipeline.uris import absolute_uri, protocol_of
+from pipeline.uris import absolute_uri, fault_of, protocol_of
 
 
 class Section(BaseModel):
@@ -17,6 +17,8 @@ def _reachable(uri: str) -> str:
     uri = absolute_uri(uri)
     if protocol_of(uri) == "memory":
         raise ValueError("memory:// is private to one process; give storage all workers can reach")
+    if fault := fault_of(uri):
+        raise ValueError(f"{fault}; give the location on its own storage")
     return uri
 
 

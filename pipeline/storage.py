@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 import time
 import uuid
@@ -18,7 +19,7 @@ from pipeline.errors import StorageError
 from pipeline.listing import StoredObject, list_names, list_pages, stored_object
 from pipeline.retrying import RETRIES, Attempt, ShortReadError
 from pipeline.storage_errors import explained, says_exists
-from pipeline.uris import protocol_of, shown
+from pipeline.uris import PROTOCOLS, protocol_of, shown
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ __all__ = ["Storage", "StorageOptions", "StoredObject"]
 StorageOptions = Mapping[str, Mapping[str, Any]]
 
 _STALE_TEMPORARY_S: Final = 24 * 3600
+_OUR_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
 _DEFAULT_OPTIONS: Final[StorageOptions] = {
     "s3": {
         # One request per object: s3fs would otherwise ask for the size before each read.
@@ -202,12 +204,11 @@ class Storage:
         """
 
         def put(fs: AbstractFileSystem, path: str) -> bool:
+            if isinstance(fs, LocalFileSystem):
+                with _temporary_file(Path(path), data) as temporary:
+                    return _linked(temporary, path)
             try:
-                if isinstance(fs, LocalFileSystem):
-                    with _temporary_file(Path(path), data) as temporary:
-                        os.link(temporary, path)
-                else:
-                    fs.pipe_file(path, data, mode="create")
+                fs.pipe_file(path, data, mode="create")
             except Exception as error:
                 if not says_exists(error):
                     raise
@@ -234,6 +235,8 @@ class Storage:
         fs, path = self._locate(folder)
         if isinstance(fs, LocalFileSystem) and Path(path).is_dir():
             for temporary in Path(path).rglob(".*.tmp"):
+                if not _OUR_TEMPORARY.fullmatch(temporary.name):
+                    continue
                 with contextlib.suppress(FileNotFoundError):  # another run sweeps as well
                     if time.time() - temporary.stat().st_mtime > _STALE_TEMPORARY_S:
                         temporary.unlink()
@@ -273,8 +276,13 @@ class Storage:
         protocol = protocol_of(uri)
         if protocol not in self._filesystems:
             options = _merged(_DEFAULT_OPTIONS.get(protocol, {}), self.options.get(protocol, {}))
+            if protocol not in PROTOCOLS | {"memory"}:
+                known = ", ".join(sorted(PROTOCOLS))
+                raise StorageError(shown(uri), f"{protocol!r} is no protocol of a storage: {known}")
             # Own instances without listing caches: what a listing shows must be there now.
-            fs, _ = url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True, **options)
+            options |= {"use_listings_cache": False, "skip_instance_cache": True}
+            # Of the URI only the host: fsspec would take "::" in a name for a chain of storages.
+            fs, _ = url_to_fs("/".join(uri.split("/", 3)[:3]), **options)
             if protocol == "s3":
                 fs.retries = 1  # s3fs would try five times, uncounted
             self._filesystems[protocol] = fs
@@ -317,6 +325,15 @@ def _temporary_file(path: Path, data: bytes) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _linked(temporary: Path, path: str) -> bool:
+    """Give a file a second name; return whether that was free."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _temporary_name(path: Path) -> Path:

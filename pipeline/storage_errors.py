@@ -2,8 +2,8 @@
 
 import contextlib
 import errno
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -13,11 +13,17 @@ from pipeline.errors import (
     StorageFullError,
     StorageUnavailableError,
 )
-from pipeline.retrying import passes
+from pipeline.retrying import causes, passes
 from pipeline.uris import protocol_of, shown
 
 # What readers of an open file raise about its content: that is not the storage's.
 _OF_THE_READER: Final = (ShardBrokenError, pa.ArrowException)
+_FULL: Final = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)}
+_DENIED: Final[set[str | int]] = {401, 403, "AccessDenied", "InvalidAccessKeyId", "Forbidden"}
+_UNREACHABLE: Final[set[str | int]] = {
+    *("EndpointConnectionError", "ConnectionRefusedError", "ClientConnectorError"),
+    *("ClientConnectorDNSError", "ServiceRequestError"),
+}
 
 
 @contextlib.contextmanager
@@ -32,43 +38,62 @@ def explained(uri: str) -> Iterator[None]:
 
 
 def _explain(uri: str, error: Exception) -> StorageError:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or _mentions(str(error), ("QuotaExceeded", "StorageFull", "InsufficientStorage")):
+    full = isinstance(error, OSError) and error.errno in _FULL
+    if full or _codes_of(error) & {"QuotaExceeded", "StorageFull", "InsufficientStorage", 507}:
         return StorageFullError(shown(uri), f"there is no space left ({error}); free some")
     kind = StorageUnavailableError if passes(error) else StorageError
     return kind(shown(uri), _reason(uri, error))
 
 
 def _reason(uri: str, error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}"
+    codes = _codes_of(error)
     where = f"the storage_options of {protocol_of(uri)!r}"
-    if isinstance(error, FileNotFoundError) or "NoSuchBucket" in text:
+    if isinstance(error, FileNotFoundError) or "NoSuchBucket" in codes:
         bucket = protocol_of(uri) != "file"
         reason = "no such bucket or object" if bucket else "no such file or folder"
         return f"{reason}; check the name" + (f" and {where}" * bucket)
-    if isinstance(error, PermissionError) or _mentions(text, ("403", "AccessDenied", "Forbidden")):
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"there is a file where a folder should be ({error}); move it, or give another name"
+    if isinstance(error, PermissionError) or codes & _DENIED or str(error).startswith("Forbidden"):
         return (
             f"access denied ({error}); check the credentials in the environment and what they "
             "may do here"
         )
-    if _mentions(text, ("NoCredentials", "Unable to locate credentials")):
+    if codes & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
         return (
             "no credentials found; set them in the environment (AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or an instance role)"
         )
-    if _mentions(text, ("EndpointConnectionError", "ConnectionRefused", "Cannot connect to host")):
+    if codes & _UNREACHABLE:
         return f"cannot be reached ({error}); check {where}"
-    if isinstance(error, TypeError | ValueError):  # an option that the file system does not know
-        return f"{text}; check {where}"
-    return text
+    text = f"{type(error).__name__}: {error}"
+    # An option that the file system does not know is one of these.
+    return f"{text}; check {where}" if isinstance(error, TypeError | ValueError) else text
 
 
 def says_exists(error: Exception) -> bool:
-    """Say whether a create-if-absent failed because another writer was first."""
-    return isinstance(error, FileExistsError) or _mentions(
-        f"{type(error).__name__}: {error}", ("PreconditionFailed", "412", "pre-condition")
-    )
+    """Say whether an object store refused a create-if-absent because the object is there.
+
+    By types and status codes alone: a text may hold any number, the object's name among it.
+    """
+    there = any(isinstance(cause, FileExistsError) for cause in causes(error))
+    return there or bool(_codes_of(error) & {412, "PreconditionFailed", "ResourceExistsError"})
 
 
-def _mentions(text: str, words: Sequence[str]) -> bool:
-    return any(word.lower() in text.lower() for word in words)
+def _codes_of(error: Exception) -> set[str | int]:
+    """Return what an error and its causes say in other ways than in words.
+
+    That is the names of their types, HTTP statuses, and the codes of S3, Azure and Google.
+    """
+    found: set[Any] = set()
+    for cause in causes(error):
+        found.add(type(cause).__name__)
+        response = getattr(cause, "response", None)
+        if isinstance(response, Mapping):  # botocore's
+            found.add(response.get("Error", {}).get("Code"))
+            found.add(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+        # aiohttp's, Azure's, Google's
+        found |= {getattr(cause, name, None) for name in ("status", "status_code", "error_code")}
+        if not isinstance(cause, OSError | SystemExit):
+            found.add(getattr(cause, "code", None))
+    return {int(code) if str(code).isdecimal() else str(code) for code in found if code is not None}

@@ -4,6 +4,12 @@ import re
 from pathlib import Path
 from typing import Final
 
+# Of storages that hold objects themselves; fsspec knows others, which lead to further locations.
+PROTOCOLS: Final = frozenset(
+    {"file", "s3", "gs", "az", "abfs", "abfss", "adl", "http", "https", "hdfs", "webhdfs"}
+    | {"ftp", "sftp", "ssh", "smb", "oss", "oci", "hf"}
+)
+
 _WILDCARDS: Final = "*?["
 _USER: Final = re.compile(r"://[^/@:]*:[^/@]*@")
 
@@ -12,6 +18,20 @@ def protocol_of(uri: str) -> str:
     """Return a URI's protocol under one name each: "s3a" is "s3", a plain path "file"."""
     protocol = uri.split("://", 1)[0] if "://" in uri else "file"
     return {"s3a": "s3", "local": "file", "gcs": "gs"}.get(protocol, protocol)
+
+
+def fault_of(uri: str) -> str | None:
+    """Say why a URI is not followed that stands in a file which others may have written.
+
+    Returns:
+        None if it may be followed: one storage, without another behind it.
+    """
+    if "::" in uri:
+        return "it holds '::', by which fsspec chains storages"
+    protocol = protocol_of(uri)
+    if protocol not in PROTOCOLS:
+        return f"its protocol is {protocol!r}; those of images are {', '.join(sorted(PROTOCOLS))}"
+    return None
 
 
 def absolute_uri(location: str) -> str:

@@ -17,7 +17,7 @@ from pipeline.errors import PlanError
 from pipeline.plan import LISTED_SCHEMA
 from pipeline.sources.files import find_files
 from pipeline.storage import Storage, StoredObject
-from pipeline.uris import extension, join, resolve, shown, without_extension
+from pipeline.uris import extension, fault_of, join, resolve, shown, without_extension
 
 _THREADS: Final = 32
 _LIST_FROM: Final = 50  # images named in one folder from which on listing it is cheaper
@@ -91,6 +91,8 @@ def _read(dataset: DatasetSpec, uri: str, columns: ColumnsSpec, storage: Storage
     targets: Sequence[str | None] = [None] * len(images)
     if columns.target:
         targets = [t and resolve(str(t), folder) for t in table[columns.target].to_pylist()]
+    _check_locations(dataset, uri, absolute)
+    _check_locations(dataset, uri, targets)
     keys = table[columns.key].to_pylist() if columns.key else images
     return pa.table(
         {
@@ -99,6 +101,17 @@ def _read(dataset: DatasetSpec, uri: str, columns: ColumnsSpec, storage: Storage
             "target_uri": pa.array(targets, pa.string()),
         }
     )
+
+
+def _check_locations(dataset: DatasetSpec, uri: str, locations: Sequence[str | None]) -> None:
+    for row, location in enumerate(locations):
+        fault = location and fault_of(location)
+        if fault:
+            raise PlanError(
+                dataset.name,
+                f"{shown(uri)}: row {row} (from 0) names {location!r}, which is not followed: "
+                f"{fault}. Mend the manifest",
+            )
 
 
 def _read_columns(uri: str, data: bytes, names: Sequence[str]) -> pa.Table:

@@ -13,7 +13,7 @@ from pipeline.plan import ShardFile
 from pipeline.sources.files import find_files
 from pipeline.sources.folder import target_uri
 from pipeline.storage import Storage, StoredObject
-from pipeline.uris import resolve, shown, without_extension
+from pipeline.uris import fault_of, resolve, shown, without_extension
 
 _BATCH_ROWS: Final = 16
 _BUFFER_BYTES: Final = 1 << 20
@@ -169,6 +169,8 @@ def _encoded_image(
             target = read(target_place)
         elif columns.target is not None and values[columns.target] is not None:
             target = _content(values[columns.target], folder, read)
+    except _RefusedError as failure:
+        status, error = "missing_target" if image else "unreadable", str(failure)
     except StorageError as failure:
         if not isinstance(failure.__cause__, PermissionError | FileNotFoundError):
             raise  # of the storage as a whole: the part is tried again
@@ -193,11 +195,27 @@ def _content(value: Any, folder: str, read: Callable[[str], bytes]) -> bytes | N
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):
-        return read(resolve(value, folder))
+        return read(_followed(value, folder))
     if value.get("bytes") is None and value.get("path"):
-        return read(resolve(value["path"], folder))
+        return read(_followed(value["path"], folder))
     content: bytes | None = value.get("bytes")
     return content
+
+
+def _followed(location: str, folder: str) -> str:
+    """Return the URI of a location that stands in a table.
+
+    Raises:
+        _RefusedError: It is one that data may not lead to.
+    """
+    uri = resolve(location, folder)
+    if fault := fault_of(uri):
+        raise _RefusedError(f"{location!r} is not followed: {fault}")
+    return uri
+
+
+class _RefusedError(Exception):
+    """A location in a table is not followed."""
 
 
 def _key(row: int, values: dict[str, Any], columns: ColumnsSpec) -> str:

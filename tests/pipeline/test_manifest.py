@@ -139,3 +139,32 @@ def test_a_manifest_that_is_wrong_is_named_with_the_remedy(tmp_path, name, conte
 def test_a_manifest_that_is_not_there_is_named(tmp_path):
     with pytest.raises(PlanError, match=r"1 of the files named are not there.*nowhere\.csv"):
         list_images(dataset(tmp_path / "nowhere.csv"), Storage())
+
+
+CHAINED = [
+    "reference::http://host/a.json",
+    "reference://a.png",
+    "simplecache::file:///etc/hostname",
+    "zip://a.png::http://host/a.zip",
+    "github://owner:repo@main/a.png",
+    "memory://a.png",
+    "a::b.png",
+]
+
+
+@pytest.mark.parametrize("column", ["image", "target"])
+@pytest.mark.parametrize("location", CHAINED)
+def test_a_location_that_leads_to_other_storages_is_refused_by_name(files, location, column):
+    """A row of a manifest once ran the code in a reference file's template."""
+    write(files / "list.csv", [{"image": "i/a/one.png", "target": "t/a/one.png", column: location}])
+
+    with pytest.raises(PlanError) as error:
+        list_images(dataset(files / "list.csv", target="target"), Storage())
+
+    assert f"list.csv: row 0 (from 0) names '{location}'" in shown_whole(error, location, files)
+    assert "which is not followed" in str(error.value)
+
+
+def shown_whole(error, location, files):
+    """Return an error's text, with a location relative to the manifest as the manifest has it."""
+    return str(error.value).replace(f"file://{files}/{location}", location)

@@ -178,3 +178,9 @@ def test_a_file_that_is_no_spec_is_refused(tmp_path, content, message):
 def test_a_spec_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SpecError, match=r"nowhere\.yaml: cannot be read"):
         JobSpec.from_yaml(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("location", ["reference://x", "simplecache::s3://b/x", "zip://a::s3://b"])
+def test_locations_that_lead_to_other_storages_are_refused(location):
+    with pytest.raises(SpecError, match=r"output: (it holds '::'|its protocol is 'reference')"):
+        JobSpec.from_mapping(changed(output=location))

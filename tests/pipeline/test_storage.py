@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.storage import Storage
+from pipeline.storage_errors import says_exists
 from pipeline.uris import absolute_uri
 
 
@@ -187,8 +188,11 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+OLD, NEW = (f".a.{digit * 32}.tmp" for digit in "12")
+
+
 def test_only_temporaries_older_than_a_day_are_swept(tmp_path):
-    old, new, other = (tmp_path / name for name in (".a.1.tmp", ".a.2.tmp", "a.parquet"))
+    old, new, other = (tmp_path / name for name in (OLD, NEW, "a.parquet"))
     for path in (old, new, other):
         path.write_bytes(b"x")
         os.utime(path, (0, 0))
@@ -196,7 +200,7 @@ def test_only_temporaries_older_than_a_day_are_swept(tmp_path):
 
     Storage().sweep_temporaries(absolute_uri(str(tmp_path)))
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.2.tmp", "a.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NEW, "a.parquet"]
 
 
 @pytest.mark.s3
@@ -208,3 +212,80 @@ def test_a_folder_is_no_object(tmp_path, s3):
         with pytest.raises(FileNotFoundError):
             Storage().stat(uri)
         assert not Storage().exists(uri)
+
+
+class _ClientError(Exception):
+    """What a client of an object store raises: its status stands in a field."""
+
+    def __init__(self, **fields):
+        super().__init__("the object s3://bucket/run-412/pre-condition is there, says a text")
+        self.__dict__.update(fields)
+
+
+@pytest.mark.parametrize(
+    ("error", "exists"),
+    [
+        (FileExistsError(17, "File exists"), True),
+        (_ClientError(response={"ResponseMetadata": {"HTTPStatusCode": 412}}), True),
+        (_ClientError(response={"Error": {"Code": "PreconditionFailed"}}), True),
+        (_ClientError(status=412), True),
+        (_ClientError(code="412"), True),
+        (type("ResourceExistsError", (_ClientError,), {})(status_code=409), True),
+        (_ClientError(response={"ResponseMetadata": {"HTTPStatusCode": 500}}), False),
+        (_ClientError(status_code=409), False),
+        (_ClientError(), False),
+        (OSError(28, "No space left on device", "/data/run-412/job.json"), False),
+        (ValueError("PreconditionFailed"), False),
+    ],
+)
+def test_that_an_object_exists_is_told_by_types_and_codes_alone(error, exists):
+    wrapped = OSError(5, "Input/output error")
+    wrapped.__cause__ = error
+
+    assert says_exists(error) is says_exists(wrapped) is exists
+
+
+@pytest.mark.parametrize("name", ["run-412/job.json", "PreconditionFailed/pre-condition"])
+def test_on_a_dead_server_nothing_exists(name, monkeypatch):
+    """`create` of s3://…/run-412/x once said that it exists, for "412" stood in the error."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    storage = Storage({"s3": {"endpoint_url": "http://127.0.0.1:1"}})
+
+    with pytest.raises(StorageError, match="cannot be reached"):
+        storage.create(f"s3://bucket/{name}", b"x")
+
+
+@pytest.mark.parametrize("below", ["x.parquet", "folder/x.parquet"])
+def test_what_a_file_stands_in_the_way_of_does_not_exist(tmp_path, below):
+    (tmp_path / "masks").write_text("")
+
+    with pytest.raises(StorageError, match="there is a file where a folder should be"):
+        Storage().create(absolute_uri(str(tmp_path / "masks" / below)), b"x")
+
+
+def test_names_may_hold_what_fsspec_takes_for_a_chain_of_storages(folder):
+    """A local file was once written to another place than its name said."""
+    storage = Storage()
+
+    assert storage.create(f"{folder}/a::b/memory::c.json", b"x")
+
+    assert [file.uri for file in storage.find(folder)] == [f"{folder}/a::b/memory::c.json"]
+    assert Storage().read(f"{folder}/a::b/memory::c.json") == b"x"
+
+
+@pytest.mark.parametrize("uri", ["reference://x/y", "simplecache::s3://b/k", "zip://a::file://b"])
+def test_storages_that_lead_to_others_are_refused(uri):
+    with pytest.raises(StorageError, match="is no protocol of a storage"):
+        Storage().read(uri)
+
+
+def test_only_temporary_files_of_ours_are_swept(tmp_path):
+    foreign, ours = tmp_path / ".my-thesis.tmp", tmp_path / f".job.json.{'0a' * 16}.tmp"
+    for path in (foreign, ours):
+        path.write_text("x")
+        os.utime(path, (1, 1))
+
+    Storage().sweep_temporaries(absolute_uri(str(tmp_path)))
+
+    assert [path.name for path in tmp_path.iterdir()] == [foreign.name]
