@@ -62,7 +62,11 @@ class Segmenter(PartMaker):
         start = time.perf_counter()
         decoded = self.decode_images(window, dataset)
         decoded_at = time.perf_counter()
-        labelled = [(sample, _noted(sample, found)) for sample, found in self._predict(decoded)]
+        labelled = [
+            (sample, _noted(sample, found))
+            for sample, found in self._predict(decoded)
+            if self._is_finite(sample, found)
+        ]
         seconds.decode_s += decoded_at - start
         seconds.predict_s += time.perf_counter() - decoded_at
         return labelled
@@ -88,6 +92,15 @@ class Segmenter(PartMaker):
         except RuntimeError as error:
             sample.row.fail("model_error", f"{type(error).__name__}: {error}")
         return None
+
+    def _is_finite(self, sample: Sample, found: Prediction) -> bool:
+        """Say whether a prediction means anything; if not, fail its row."""
+        if not found.finite:
+            precision = self.predictor.precision
+            remedy = "try bfloat16" if precision == "float16" else "check the checkpoint's weights"
+            reason = f"the network's output is not finite in {precision}; {remedy}"
+            sample.row.fail("model_error", reason)
+        return found.finite
 
 
 def _noted(sample: Sample, prediction: Prediction) -> LabelMap:

@@ -43,6 +43,9 @@ class Prediction:
             (C, ceil(H / 4), ceil(W / 4)), uint8, 255 for 1; None if it was not asked for.
         shrunk: Whether, for want of memory, it was predicted in a smaller batch or smaller tiles
             than the settings say, which may change last bits or, in tiles, some labels.
+        finite: Whether every probability of every scale and flip was a finite number. If not,
+            labels and confidence mean nothing: the precision does not hold the network's values,
+            or its weights are not finite.
         region: Where in the image the labels lie: all of it, but with the protocol "fixed", which
             leaves `OUTSIDE_REGION` elsewhere; `probabilities` are the region's.
     """
@@ -53,14 +56,19 @@ class Prediction:
     region: Box
     probabilities: npt.NDArray[np.uint8] | None = None
     shrunk: bool = False
+    finite: bool = True
 
 
 @dataclass(frozen=True)
 class _Averaged:
-    """What is known of one image's region: labels and confidence, and a `_quarter` on request."""
+    """What is known of one image's region: labels and confidence, and a `_quarter` on request.
+
+    `total` is the sum of all probabilities, shape (): not finite if one of them is not.
+    """
 
     fused: Fused
     probabilities: Tensor | None
+    total: Tensor
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ class _Started:
             if self.averaged.probabilities is None
             else self._array(self.averaged.probabilities),
             self.shrunk,
+            bool(self.averaged.total.isfinite()),
         )
 
     def _array(self, values: Tensor) -> npt.NDArray[Any]:
@@ -292,20 +301,31 @@ class MultiScalePredictor:
             for view in views.views
             for flip in self._flips
         ]
+        totals_B = torch.stack([each.sum(dim=(1, 2, 3)) for each in maps_BCHW]).sum(dim=0)
         maps_of_images = [list(map(WholeMap, each)) for each in zip(*maps_BCHW, strict=True)]
         if views.fused_at_largest:
-            return [self._average(each, views) for each in maps_of_images]
+            return [
+                _Averaged(*self._average(maps, views), total)
+                for maps, total in zip(maps_of_images, totals_B, strict=True)
+            ]
         size = views.region.size
         fused = fuse_batch(maps_BCHW, size, keep_confidence=self.confidence == "map")
         return [
-            _Averaged(each, _quarter(maps, size) if self.probabilities else None)
-            for each, maps in zip(fused, maps_of_images, strict=True)
+            _Averaged(each, _quarter(maps, size) if self.probabilities else None, total)
+            for each, maps, total in zip(fused, maps_of_images, totals_B, strict=True)
         ]
 
     def _start_tiled(self, image: Image) -> _Started:
+        total = torch.zeros((), device=self.device)
+
+        def probabilities(pixels_BCHW: Tensor, *, flip: bool) -> Tensor:
+            tile_BCHW = self._probabilities(pixels_BCHW, flip=flip)
+            total.add_(tile_BCHW.sum())
+            return tile_BCHW
+
         maps = [
             TiledMap(
-                partial(self._probabilities, flip=flip),
+                partial(probabilities, flip=flip),
                 image,
                 scale,
                 tile_pixels=self._working_pass // 2,
@@ -315,7 +335,7 @@ class MultiScalePredictor:
             for scale in self.scales
             for flip in self._flips
         ]
-        averaged = self._average(maps, self._views(*image.shape[:2]))
+        averaged = _Averaged(*self._average(maps, self._views(*image.shape[:2])), total)
         shrunk = self._working_pass < self.max_pixels_per_pass
         return replace(self._started(averaged, image), shrunk=shrunk)
 
@@ -334,6 +354,7 @@ class MultiScalePredictor:
                 fetched(fused.mean_confidence),
             ),
             None if probabilities is None else fetched(probabilities),
+            fetched(averaged.total),
         )
         arrived = torch.cuda.current_stream(self.device).record_event() if on_gpu else None
         size = (image.shape[0], image.shape[1])
@@ -349,14 +370,14 @@ class MultiScalePredictor:
         probabilities_BCHW = logits_BCHW.float().softmax(dim=1)
         return probabilities_BCHW.flip(-1) if flip else probabilities_BCHW
 
-    def _average(self, maps: Sequence[ProbabilityMap], views: Views) -> _Averaged:
+    def _average(self, maps: Sequence[ProbabilityMap], views: Views) -> tuple[Fused, Tensor | None]:
         """Average one image's maps at its own size and take the best class of each pixel."""
         size = views.region.size
         if views.fused_at_largest:
             largest = max((_size_of(each) for each in maps), key=math.prod)
             maps = [WholeMap(average_rows(maps, largest, 0, largest[0]))]
         fused = fuse(maps, size, keep_confidence=self.confidence == "map")
-        return _Averaged(fused, _quarter(maps, size) if self.probabilities else None)
+        return fused, _quarter(maps, size) if self.probabilities else None
 
 
 def _look(images_BCHW: Tensor, view: View) -> Tensor:

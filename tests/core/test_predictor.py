@@ -14,6 +14,7 @@ from torch.nn import functional
 from refinenet_core import MultiScalePredictor, build_model, list_models
 from refinenet_core.captured import EAGER_USES, CapturedShapes
 from refinenet_core.preprocessing import IMAGENET
+from refinenet_core.tiling import SMALLEST_TILE_PIXELS
 
 FIVE = (0.4, 0.6, 0.8, 1.0, 1.2)
 
@@ -297,3 +298,33 @@ def test_on_a_gpu_reduced_precision_agrees_on_nearly_all_pixels(model, precision
 
     for full, half in zip(MultiScalePredictor(model, FIVE).predict(images), reduced, strict=True):
         assert (full.labels == half.labels).mean() > 0.9
+
+
+class Overflowing(nn.Module):
+    """A network whose logits do not fit into float16 where an image is white."""
+
+    def forward(self, x_BCHW):
+        return x_BCHW[..., ::4, ::4].relu() * 60_000
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 2.0)])
+@pytest.mark.parametrize("protocol", ["native", "authors"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_probabilities_that_are_not_finite_are_told_of_and_harm_no_other_image(
+    scales, protocol, tiled
+):
+    """NaN once became class 0 without a word."""
+    side = 600 if tiled else 64
+    images = [np.full((side, side, 3), value, np.uint8) for value in (0, 255, 0)]
+    images[1][: side // 2] = 0  # in one half alone
+    limits = {"max_pixels_per_pass": SMALLEST_TILE_PIXELS if tiled else 1 << 20}
+    predictor = MultiScalePredictor(
+        Overflowing(), scales, protocol=protocol, precision="float16", flip=True, **limits
+    )
+
+    predictions = predictor.predict(images)
+    [alone] = predictor.predict(images[:1])
+
+    assert [prediction.finite for prediction in predictions] == [True, False, True]
+    np.testing.assert_array_equal(predictions[2].labels, alone.labels)
+    assert MultiScalePredictor(Overflowing(), scales).predict([images[1]])[0].finite
