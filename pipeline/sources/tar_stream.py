@@ -77,6 +77,7 @@ def _members(content: io.IOBase, wanted: Callable[[str, int], bool]) -> Iterator
             data = _read(archive, info) if wanted(name, info.size) else None
             yield TarMember(name, info.size, data, dict(info.pax_headers))
         info = _next(archive)
+    _check_end(archive)
 
 
 def _open(content: io.IOBase) -> tuple[tarfile.TarInfo | None, tarfile.TarFile]:
@@ -109,6 +110,37 @@ def _next(archive: tarfile.TarFile) -> tarfile.TarInfo | None:
     except (tarfile.TarError, ValueError) as error:
         reason = f"has a damaged header {where} ({error}): the members behind it are lost"
         raise ShardBrokenError(reason, at_end=False) from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Refuse what lies behind the zeros that end an archive: a lost header, or another archive.
+
+    A download that allocates its file beforehand and breaks off leaves zeros alone, but more of
+    them than the writers of tars, who fill up records of 10,240 bytes.
+
+    Raises:
+        ShardBrokenError: Data follows, or zeros beyond the record.
+    """
+    end = archive.offset  # of the last member, where the first block of zeros begins
+    stream = archive.fileobj
+    place = stream.tell()  # behind that block
+    while data := stream.read(_BUFFER_BYTES):
+        if data.count(0) < len(data):
+            first = place + len(data) - len(data.lstrip(b"\0"))
+            raise ShardBrokenError(
+                f"has a block of zeros at byte {end}, which ends an archive, and data behind it "
+                f"from byte {first} on: a header is lost, or several archives were joined; members "
+                "are missing",
+                at_end=False,
+            )
+        place += len(data)
+    due = -(-(end + 2 * tarfile.BLOCKSIZE) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+    if place > due:
+        raise ShardBrokenError(
+            f"ends in {place - end} bytes of zeros from byte {end} on, {place - due} more than a "
+            "tar ends with: members may be missing, as where a download broke off",
+            at_end=False,
+        )
 
 
 def _read(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
