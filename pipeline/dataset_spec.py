@@ -1,10 +1,12 @@
 """A data set in a job spec: where its images and targets are, and what its labels mean."""
 
+import re
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from pipeline.listed_locations import TARGET_PLACEHOLDERS
 from pipeline.spec_section import Section, Uri
 from pipeline.uris import expand_braces
 from refinenet_core.label_sets import LabelSet, label_set
@@ -12,7 +14,8 @@ from refinenet_core.palettes import voc_colours
 
 DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's own limit, at which 24-bit pixels fill half a GiB
 
-DatasetName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
+DATASET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}", re.ASCII)
+DatasetName = Annotated[str, Field(pattern=f"^{DATASET_NAME.pattern}$")]
 Channel = Annotated[int, Field(ge=0, le=255)]
 ClassId = Annotated[int, Field(ge=0, le=255)]
 Extension = Annotated[str, Field(pattern=r"^[^./][^/]*$")]
@@ -181,7 +184,7 @@ class DatasetSpec(Section):
     @field_validator("targets")
     @classmethod
     def _one_target_per_image(cls, targets: str | None) -> str | None:
-        if targets and not any(name in targets for name in ("{stem}", "{relpath}")):
+        if targets and not any(name in targets for name in TARGET_PLACEHOLDERS):
             raise ValueError(
                 "holds neither {stem} nor {relpath}, so that all images would share one target; "
                 "write for example .../{stem}.png"
@@ -213,6 +216,13 @@ class DatasetSpec(Section):
         if self.classes is None:  # the checkpoint tells them: `completion` validates again
             return self
         labels = self.label_set()
+        if labels.ignore_index < len(labels.classes):
+            name = labels.classes[labels.ignore_index]
+            raise ValueError(
+                f"ignore_index is {labels.ignore_index}, which is the class {name!r}: all its "
+                "pixels would be left out of every score. Leave it out, or give the value of "
+                "unlabelled pixels, which is no class's; 255 is usual"
+            )
         given = {"labels": self.labels}
         if self.predictions is not None:
             given["predictions"] = self.predictions.as_labels()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline.dataset_spec import DATASET_NAME
 from pipeline.errors import OutputError
 from pipeline.spec import JobSpec
 from pipeline.uris import shown
@@ -105,11 +106,11 @@ class JobRecord:
                 dict(content["fingerprint"]),
                 int(content.get("generation", 1)),
                 clearing=bool(content.get("clearing", False)),
-                datasets=tuple(content.get("datasets", ())),
+                datasets=_names_in(content),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OutputError(
-                shown(uri), "is not a job.json of refinenet-batch; give another `output`"
+                shown(uri), f"is not a job.json of refinenet-batch ({error}); give another `output`"
             ) from error
 
 
@@ -132,6 +133,19 @@ def library_versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that touch pixels or tables."""
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), **versions}
+
+
+def _names_in(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of datasets in a `job.json`, which become those of folders.
+
+    Raises:
+        ValueError: One is no name that a spec could give.
+    """
+    names = content.get("datasets", [])
+    for name in names if isinstance(names, list) else [names]:
+        if not (isinstance(name, str) and DATASET_NAME.fullmatch(name)):
+            raise ValueError(f"{name!r} is no name of a dataset")
+    return tuple(names)
 
 
 def _dataset_names(spec: JobSpec) -> tuple[str, ...]:

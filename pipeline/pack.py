@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import OutputError, PlanError, StorageError
+from pipeline.listed_locations import listing_field
 from pipeline.packed_shards import PackedImage, write_table, write_tar
 from pipeline.planning import list_images
 from pipeline.storage import Storage
@@ -22,6 +23,7 @@ PackFormat = Literal["webdataset", "parquet"]
 
 _THREADS: Final = 16
 _WRITERS: Final = {"webdataset": write_tar, "parquet": write_table}
+_REQUEST_FILE: Final = "pack.json"  # what the shards in a folder are made of
 _SUFFIXES: Final = {"webdataset": "tar", "parquet": "parquet"}
 
 
@@ -76,12 +78,19 @@ def pack(
         OutputError: The folder holds shards of something else.
         StorageError: A location cannot be read or written.
     """
+    field = listing_field(dataset, out, [_shard_name(0, pack_format), _REQUEST_FILE])
+    if field is not None:
+        raise OutputError(
+            shown(out),
+            f"lies where `{field}`, {shown(getattr(dataset, field))}, lists files, so that shards "
+            "would be taken for images; give a folder outside of it",
+        )
     listed = list_images(dataset, storage)
     target = _target_extension(dataset.name, listed)
     _claim(out, storage, listed, pack_format, shard_bytes)
     shards, failures = [], []
     for number, rows in enumerate(_cut(listed, shard_bytes)):
-        name = f"shard-{number:06d}.{_SUFFIXES[pack_format]}"
+        name = _shard_name(number, pack_format)
         written = not storage.exists(join(out, name))
         if written:
             failures += _write(join(out, name), rows, storage, pack_format)
@@ -149,7 +158,7 @@ def _claim(
     for column in ("uri", "stamp", "target_uri", "target_stamp"):
         digest.update(json.dumps(listed[column].to_pylist()).encode())
     content = {"format": pack_format, "shard_bytes": shard_bytes, "images": digest.hexdigest()}
-    uri = join(out, "pack.json")
+    uri = join(out, _REQUEST_FILE)
     if storage.create(uri, json.dumps(content, indent=2).encode() + b"\n"):
         return
     if json.loads(storage.read(uri)) != content:
@@ -157,6 +166,10 @@ def _claim(
             shown(out),
             "holds shards of other images, or of other settings; give another folder, or empty it",
         )
+
+
+def _shard_name(number: int, pack_format: PackFormat) -> str:
+    return f"shard-{number:06d}.{_SUFFIXES[pack_format]}"
 
 
 def _dataset(

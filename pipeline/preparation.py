@@ -8,7 +8,9 @@ from pipeline.completion import complete_spec
 from pipeline.errors import SpecError
 from pipeline.fusion_inputs import FusionInput, fused_spec, read_inputs
 from pipeline.job import Job, device_of
+from pipeline.listed_locations import listing_field
 from pipeline.mask_table import TABLE_VERSION
+from pipeline.output_names import output_files
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
 from pipeline.uris import shown
@@ -31,8 +33,8 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
         gpus: GPUs that the run can use; by default those of this machine.
 
     Raises:
-        SpecError: The model is unknown, something is left out that the checkpoint does not tell,
-            or more GPUs are asked for than there are.
+        SpecError: The output lies among the images or targets, the model is unknown, something is
+            left out that the checkpoint does not tell, or more GPUs are asked for than there are.
         CheckpointError: The checkpoint is missing or does not fit the model.
         OutputError: An output that is to be fused cannot be.
         StorageError: The checkpoint or an output cannot be read.
@@ -41,6 +43,7 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
         inputs = read_inputs(spec, storage)
         spec = fused_spec(spec, inputs)
         return Job(spec, None, 0, _fusing(inputs) | _common(spec))
+    _check_output(spec)
     if spec.model is None:
         return Job(spec, None, 0, _scoring(spec) | _common(spec))
     import torch  # noqa: PLC0415 - whoever imports the pipeline to read or write needs none
@@ -57,6 +60,19 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     )
     fingerprint = _segmenting(spec, report.sha256, precision) | _common(spec)
     return Job(spec, report, gpus_per_actor, fingerprint)
+
+
+def _check_output(spec: JobSpec) -> None:
+    written = output_files([dataset.name for dataset in spec.datasets])
+    for position, dataset in enumerate(spec.datasets):
+        field = listing_field(dataset, spec.output, written)
+        if field is not None:
+            problem = (
+                f"{shown(spec.output)} lies where datasets[{position}].{field}, "
+                f"{shown(getattr(dataset, field))}, lists files, so that results would be taken "
+                "for inputs; give an output outside of it"
+            )
+            raise SpecError("output", (problem,))
 
 
 def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, CheckpointReport]":

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
+from pipeline.listed_locations import target_folder
 from pipeline.plan import LISTED_SCHEMA
 from pipeline.storage import Storage
 from pipeline.uris import glob_base, shown, without_extension
 
-_PLACEHOLDERS: Final = ("{relpath}", "{stem}")
 _OBJECTS: Final = pa.schema(
     [("uri", pa.string()), ("size_bytes", pa.int64()), ("stamp", pa.string())]
 )
@@ -45,7 +45,7 @@ def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:
     columns = {"key": keys, **{name: images[name] for name in _OBJECTS.names}}
     if dataset.targets:
         expected = _map(keys, partial(target_uri, dataset.targets))
-        targets = _list_objects(_target_folder(dataset.targets), storage)
+        targets = _list_objects(target_folder(dataset.targets), storage)
         columns |= _match_targets(expected, targets)
     else:
         columns |= {
@@ -100,13 +100,6 @@ def _key(uri: str, start: int) -> str:
 def target_uri(pattern: str, key: str) -> str:
     """Return the URI of the target of an image, by the image's key."""
     return pattern.replace("{relpath}", key).replace("{stem}", key.rpartition("/")[2])
-
-
-def _target_folder(pattern: str) -> str:
-    """Return what holds all targets: listed at once, for image by image it would take hours."""
-    for placeholder in _PLACEHOLDERS:
-        pattern = pattern.partition(placeholder)[0]
-    return pattern.rpartition("/")[0]
 
 
 def _match_targets(expected: pa.ChunkedArray, found: pa.Table) -> dict[str, pa.ChunkedArray]:

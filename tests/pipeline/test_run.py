@@ -277,7 +277,8 @@ def test_what_a_protocol_crops_away_is_in_no_count(tiny_job):
 
 
 def test_two_datasets_share_a_run_and_keep_their_own_rows(tiny_job):
-    second = {**tiny_job.dataset, "name": "again", "classes": CLASSES[::-1], "ignore_index": 3}
+    labels = {"label_map": {0: 0, 1: 1, 2: 2, 3: 255}}
+    second = {**tiny_job.dataset, "name": "again", "classes": CLASSES[::-1], "labels": labels}
     tiny_job.spec["datasets"].append(second)
 
     report = run(tiny_job.validated())
