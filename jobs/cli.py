@@ -400,7 +400,7 @@ def _pack(typed: dict[str, Any], *, as_json: bool) -> int:
 
 
 def _show(report: "RunReport", *, as_json: bool) -> None:
-    from jobs.tables import report_table
+    from jobs.tables import report_table, shortfall_lines
     from pipeline.uris import join, shown
 
     if as_json:
@@ -413,13 +413,5 @@ def _show(report: "RunReport", *, as_json: bool) -> None:
     else:
         print(f"Summary:   {shown(join(report.output, 'summary.json'))}")
         print(f"Report:    {shown(join(report.output, 'report.html'))}")
-    for name in report.missing_parts[:5]:
-        print(f"missing:   {name}")
-    if report.missing_parts:
-        print(f"{len(report.missing_parts)} parts are missing; the same command tries them again")
-    elif report.exit_code:
-        failed = sum(dataset.failed for dataset in report.datasets)
-        print(
-            f"{failed} images failed, more than `tolerance` allows; "
-            "the mask table's `status` and `error` say why"
-        )
+    for line in shortfall_lines(report):
+        print(line)

@@ -76,6 +76,8 @@ class JsonLines:
             "finished",
             complete=report.complete,
             missing_parts=len(report.missing_parts),
+            foreign_parts=len(report.foreign_parts),
+            broken_shards=len(report.broken_shards),
             exit_code=report.exit_code,
             images=dict(report.timings.images),
             wall_s=round(report.timings.wall_s, 3),

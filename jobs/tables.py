@@ -19,6 +19,8 @@ from pipeline.summary import DatasetSummary
 from pipeline.uris import shown
 from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost, Scores
 
+_SHOWN = 5  # files of a kind that are named
+
 
 def plan_table(job: str, output: str, datasets: Sequence[DatasetProgress]) -> Table:
     """Return what is planned and what is committed, a row per dataset."""
@@ -51,6 +53,36 @@ def report_table(report: RunReport) -> Group:
         if summary.categories:
             tables.append(categories_table(summary))
     return Group(*tables, *(Text(line) for line in _report_lines(report, summaries)))
+
+
+def shortfall_lines(report: RunReport) -> list[str]:
+    """Return what keeps a run from exit code 0, to be printed as it is, and what to do."""
+    foreign = {uri.rpartition("/")[2] for uri in report.foreign_parts}
+    lines = [f"missing:   {name}" for name in report.missing_parts if name not in foreign][:_SHOWN]
+    lines += [f"foreign:   {shown(uri)}" for uri in report.foreign_parts[:_SHOWN]]
+    if report.foreign_parts:
+        lines.append(
+            f"{len(report.foreign_parts)} part files are of another job and are not counted; run "
+            "this job again, which deletes them and makes the parts"
+        )
+    if report.missing_parts:
+        lines.append(
+            f"{len(report.missing_parts)} parts are missing; the same command tries them again"
+        )
+    lines += [f"broken:    {shown(name)}" for name in report.broken_shards[:_SHOWN]]
+    if report.broken_shards:
+        lines.append(
+            f"{len(report.broken_shards)} shards are lost or broke off: images are missing that "
+            "no tolerance covers. The last row of each says why; mend the file, and run the job "
+            "again"
+        )
+    elif not report.within_tolerance:
+        failed = sum(dataset.failed for dataset in report.datasets)
+        lines.append(
+            f"{failed} images failed, more than `tolerance` allows; the mask table's `status` and "
+            "`error` say why"
+        )
+    return lines
 
 
 def _datasets_table(report: RunReport, summaries: Sequence[DatasetSummary]) -> Table:

@@ -67,6 +67,11 @@ class Committed:
         """Number of shards whose every part is committed."""
         return sum(self.of(shard).finished for shard in self.plan.shards)
 
+    @property
+    def broken_shards(self) -> list[str]:
+        """Names of shards of which a row stands for all that could not be read of them."""
+        return [shard.name for shard in self.plan.shards if self.of(shard).lost]
+
     def missing(self) -> list[WorkItem]:
         """Return the shards that have parts to be made; one that broke off is among them."""
         items = []

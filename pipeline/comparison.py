@@ -9,13 +9,14 @@ import numpy as np
 
 from pipeline.bootstrap import PairedIntervals
 from pipeline.dataset_spec import DatasetSpec
-from pipeline.errors import SpecError
+from pipeline.errors import OutputError, SpecError
 from pipeline.highlights import SHOWN, RowPlace
 from pipeline.job import differences
 from pipeline.paired_rows import Rows, ScoredRows, pair_rows
 from pipeline.past_run import PastRun
 from pipeline.plan import DatasetPlan
 from pipeline.summary import DatasetSummary, summarize_dataset
+from pipeline.uris import join, shown
 from refinenet_core.metrics import Floats
 
 _LEAST_CHANGE: Final = 1e-9  # of an image's mIoU, to be shown
@@ -50,6 +51,7 @@ class ComparedDataset:
         intervals: How surely they differ.
         only_first: Scored images that the second run has not, or has not scored.
         only_second: And the other way round.
+        foreign_parts: URIs of part files, of either run, that are of another job, and left out.
         better: Images that score more in the second run, the most changed first.
         worse: Images that score less, likewise.
         num_better: How many score more.
@@ -63,6 +65,7 @@ class ComparedDataset:
     intervals: PairedIntervals
     only_first: int
     only_second: int
+    foreign_parts: Sequence[str]
     better: Sequence[ChangedImage]
     worse: Sequence[ChangedImage]
     num_better: int
@@ -94,6 +97,7 @@ class ComparedDataset:
             "paired_images": self.second.counts.images,
             "only_first": self.only_first,
             "only_second": self.only_second,
+            "foreign_parts": list(self.foreign_parts),
             "rule": self.second.metrics.rule,
             "miou": _difference(
                 self.first.scores.miou if self.first.scores else math.nan,
@@ -208,7 +212,13 @@ def _compare_dataset(
         _scored_rows(run, plan, num_classes) for run, plan in zip(runs, plans, strict=True)
     )
     rows = pair_rows(before, after)
+    foreign = [join(each.folder, name) for each in (before, after) for name in each.foreign]
     if not rows[0].size:
+        if foreign:
+            raise OutputError(
+                shown(foreign[0]),
+                "is a part of another job and is not compared; run its job again",
+            )
         return None
     counts = [
         each.count(chosen, run.output.storage, num_classes)
@@ -230,6 +240,7 @@ def _compare_dataset(
         ),
         only_first=len(before.mious) - rows[0].size,
         only_second=len(after.mious) - rows[1].size,
+        foreign_parts=foreign,
         better=_most_changed(before, after, rows, changes),
         worse=_most_changed(before, after, rows, -changes),
         num_better=int((changes > _LEAST_CHANGE).sum()),
@@ -265,7 +276,7 @@ def _most_changed(
 
 def _scored_rows(run: PastRun, plan: DatasetPlan, num_classes: int) -> ScoredRows:
     files = run.output.committed(plan).files
-    return ScoredRows.read(run.output, plan.dataset, files, num_classes)
+    return ScoredRows.read(run.output, plan.dataset, files, num_classes, run.fingerprint)
 
 
 def _difference(before: float, after: float, low: float, high: float) -> dict[str, Any]:

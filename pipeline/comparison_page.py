@@ -14,7 +14,7 @@ from pipeline.highlights import Highlight
 from pipeline.page import render_page
 from pipeline.past_run import PastRun
 from pipeline.report_page import LegendClass, cut_to_size, make_legend
-from pipeline.uris import absolute_uri, join
+from pipeline.uris import absolute_uri, join, shown
 
 _SECTIONS: Final = 24  # of datasets
 _PICTURES: Final = 24  # of a kind, over all datasets
@@ -76,7 +76,17 @@ def render_comparison(comparison: Comparison) -> bytes:
 
 
 def verdict(compared: ComparedDataset) -> str:
-    """Say in a sentence whether the second run scores more, and how sure that is."""
+    """Say whether the second run scores more, how sure that is, and what was not compared."""
+    foreign = compared.foreign_parts
+    left_out = (
+        f" Not compared: {len(foreign)} part files of another job, the first {shown(foreign[0])}."
+        if foreign
+        else ""
+    )
+    return _verdict(compared) + left_out
+
+
+def _verdict(compared: ComparedDataset) -> str:
     difference, intervals = compared.miou_difference, compared.intervals
     if math.isnan(difference):
         return "The mIoU of one of the runs is undefined by the rule."

@@ -10,6 +10,13 @@ import pyarrow.parquet as pq
 from pipeline.committed import Committed
 from pipeline.errors import OutputError, StorageError
 from pipeline.job import Job, JobRecord, differences
+from pipeline.output_names import (
+    JOB_FILE,
+    RESULT_FILES,
+    confusion_file,
+    masks_folder,
+    plan_file,
+)
 from pipeline.part import Part, is_part_file
 from pipeline.plan import DatasetPlan
 from pipeline.progress import DatasetProgress, measure_progress
@@ -19,13 +26,6 @@ from pipeline.work_item import WorkItem
 
 _REQUESTS = 16  # at a time
 _MOST_OPENED = 1000  # files, only to tell how far a run is
-RESULT_FILES = ("summary.json", "summary.parquet", "report.html", "comparison.html")
-"""Files of an output folder that are made of its mask tables."""
-
-
-def confusion_file(dataset: str) -> str:
-    """Return the name of the file of a dataset's confusion matrix."""
-    return f"confusion-{dataset}.csv"
 
 
 class Output:
@@ -43,15 +43,15 @@ class Output:
     @property
     def job_uri(self) -> str:
         """Where the job's identity lies."""
-        return join(self.uri, "job.json")
+        return join(self.uri, JOB_FILE)
 
     def plan_uri(self, dataset: str) -> str:
         """Return where a dataset's frozen plan lies."""
-        return join(self.uri, "plan", f"{dataset}.parquet")
+        return join(self.uri, plan_file(dataset))
 
     def masks_uri(self, dataset: str) -> str:
         """Return the folder of a dataset's part files."""
-        return join(self.uri, "masks", f"dataset={dataset}")
+        return join(self.uri, masks_folder(dataset))
 
     def part_uri(self, part: Part) -> str:
         """Return where a part's file lies once it is committed."""
@@ -219,8 +219,34 @@ class Output:
         """Say whether there is a part that is not committed."""
         return any(self.committed(plan).missing_files() for plan in plans)
 
-    def sweep_cut_parts(self, plans: Iterable[DatasetPlan]) -> None:
-        """Delete the files of cut parts whose shards have been read further since."""
-        for plan in plans:
-            for name in self.committed(plan).superseded:
-                self.storage.remove(join(self.masks_uri(plan.dataset), name))
+    def is_of(self, record: JobRecord) -> bool:
+        """Say whether `job.json` is, now, what it was when a run read or wrote this record."""
+        return self.record() == record
+
+    def sweep_cut_parts(self, plans: Iterable[DatasetPlan], record: JobRecord) -> None:
+        """Delete the files of cut parts whose shards have been read further since.
+
+        Args:
+            plans: The plans.
+            record: The run's; one that was overtaken deletes nothing.
+        """
+        superseded = [
+            join(self.masks_uri(plan.dataset), name)
+            for plan in plans
+            for name in self.committed(plan).superseded
+        ]
+        self._remove(superseded, record)
+
+    def sweep_foreign_parts(self, uris: Sequence[str], record: JobRecord) -> None:
+        """Delete part files of another job, so that the next run makes these parts.
+
+        Args:
+            uris: The files, which a run has found to be of another job than its own.
+            record: The run's; one that was overtaken deletes nothing.
+        """
+        self._remove(uris, record)
+
+    def _remove(self, uris: Sequence[str], record: JobRecord) -> None:
+        if uris and self.is_of(record):
+            for uri in uris:
+                self.storage.remove(uri)

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.highlights import RowPlace
+from pipeline.job import Fingerprint
 from pipeline.mask_rows import PartFile
+from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output
 from pipeline.storage import Storage
 from pipeline.uris import join
@@ -33,6 +35,7 @@ class ScoredRows:
     Attributes:
         folder: URI of its part files.
         names: Names of the part files.
+        foreign: Names of part files that are of another job, and left out.
         files: The file of each row, a position in `names`, shape (N,).
         indices: The index of each image in its shard, shape (N,).
         identities: What each image is known by in another output, shape (N,): a hash of its bytes,
@@ -42,6 +45,7 @@ class ScoredRows:
 
     folder: str
     names: Sequence[str]
+    foreign: Sequence[str]
     files: npt.NDArray[np.int64]
     indices: npt.NDArray[np.int64]
     identities: Identities
@@ -49,9 +53,14 @@ class ScoredRows:
 
     @classmethod
     def read(
-        cls, output: Output, dataset: str, names: Sequence[str], num_classes: int
+        cls,
+        output: Output,
+        dataset: str,
+        names: Sequence[str],
+        num_classes: int,
+        fingerprint: Fingerprint,
     ) -> "ScoredRows":
-        """Read the rows of part files.
+        """Read the rows of part files; those with another fingerprint have none.
 
         Raises:
             OutputError: One is damaged.
@@ -59,8 +68,10 @@ class ScoredRows:
         """
         folder = output.masks_uri(dataset)
 
-        def read(name: str) -> tuple[Sequence[int], Sequence[int], Floats]:
-            table = _scored(output.storage, join(folder, name))
+        def read(name: str) -> tuple[Sequence[int], Sequence[int], Floats] | None:
+            table = _scored(output.storage, join(folder, name), fingerprint)
+            if table is None:
+                return None
             identities = [
                 _identity(*values)
                 for values in zip(
@@ -71,11 +82,14 @@ class ScoredRows:
             return table["index"].to_pylist(), identities, mious
 
         with ThreadPoolExecutor(_READERS) as pool:
-            parts = list(pool.map(read, names))
+            found = list(zip(names, pool.map(read, names), strict=True))
+        names = [name for name, part in found if part is not None]
+        parts = [part for _, part in found if part is not None]
         identities = np.array([each for _, ids, _ in parts for each in ids], np.uint64)
         return cls(
             folder,
             names,
+            [name for name, part in found if part is None],
             np.repeat(np.arange(len(names)), [len(indices) for indices, _, _ in parts]),
             np.array([each for indices, _, _ in parts for each in indices], np.int64),
             _numbered(identities),
@@ -96,6 +110,7 @@ class ScoredRows:
 
         def count(position: int) -> DatasetCounts:
             table = _scored(storage, join(self.folder, self.names[position]))
+            assert table is not None  # noqa: S101 - no fingerprint was asked for
             wanted = pa.array(self.indices[rows[self.files[rows] == position]])
             counts = DatasetCounts(num_classes)
             counts.add(table.filter(pc.is_in(table["index"], value_set=wanted)))
@@ -117,8 +132,11 @@ def pair_rows(first: ScoredRows, second: ScoredRows) -> tuple[Rows, Rows]:
     return in_first[order], in_second[order]
 
 
-def _scored(storage: Storage, uri: str) -> pa.Table:
+def _scored(storage: Storage, uri: str, fingerprint: Fingerprint | None = None) -> pa.Table | None:
+    """Return the scored rows of a part file; None if it has another fingerprint than this one."""
     with PartFile(uri, storage).opened() as content:
+        if fingerprint is not None and fingerprint_of(content) != fingerprint:
+            return None
         table = content.read(list(_COLUMNS), use_threads=False)
     return table.filter(pc.is_valid(table["confusion"]))
 

@@ -62,6 +62,11 @@ class ShardFiles:
         return bool(self.cut) and all(n in self.whole for n in range(max(self.cut)))
 
     @property
+    def lost(self) -> bool:
+        """Whether a row that counts stands for what could not be read of the shard."""
+        return not self.finished and any(n not in self.whole for n in self.cut)
+
+    @property
     def superseded(self) -> list[str]:
         """Names of cut parts that count no more, since the shard was read further."""
         return [name for n, name in self.cut.items() if self.finished or n in self.whole]

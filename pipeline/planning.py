@@ -7,12 +7,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dataset_spec import DatasetSpec
+from pipeline.errors import PlanError
 from pipeline.plan import SHARD_PARTS, DatasetPlan, ShardFile, plan_images, plan_shard_files
 from pipeline.shard_samples import count_images
 from pipeline.sources import folder, manifest, table, webdataset
+from pipeline.sources.files import find_files
 from pipeline.spec import JobSpec
 from pipeline.storage import Storage
-from pipeline.uris import glob_base
+from pipeline.uris import glob_base, shown
+
+_SHOWN_FILES = 5
 
 
 def plan_dataset(dataset: DatasetSpec, spec: JobSpec, storage: Storage) -> DatasetPlan:
@@ -41,8 +45,22 @@ def extend_plan(
         storage: Access to the dataset.
         known: The whole table of its plan, which stays as it is: objects that have changed since
             or are gone keep their rows.
+
+    Raises:
+        PlanError: A known tar or table has changed: what it holds now cannot be told from what is
+            committed of it.
+        StorageError: A location cannot be looked at.
     """
+    if "part" not in known.schema.names:
+        _check_unchanged(dataset, known, storage)
     shards = _list_shards(dataset, spec, storage)
+    if (shards is None) != ("part" in known.schema.names):
+        raise PlanError(
+            dataset.name,
+            f"{shown(dataset.images)} held {'URIs' if shards is not None else 'encoded images'} "
+            "when it was planned, and holds the other kind now; put back what was planned, or give "
+            "another `output`",
+        )
     if shards is not None:
         names = set(known["shard"].to_pylist())
         new = plan_shard_files(
@@ -52,6 +70,30 @@ def extend_plan(
     listed = list_images(dataset, storage)
     new_images = listed.filter(pc.invert(pc.is_in(listed["uri"], known["uri"])))
     return _cut(dataset, spec, new_images, after=known)
+
+
+def _check_unchanged(dataset: DatasetSpec, known: pa.Table, storage: Storage) -> None:
+    """Raise PlanError if a tar or table is not what it was when it was planned."""
+    planned = {row["uri"]: (row["size_bytes"], row["stamp"]) for row in known.to_pylist()}
+    changed = [
+        file
+        for file in find_files(dataset, storage)
+        if planned.get(file.uri) not in (None, (file.size_bytes, file.stamp))
+    ]
+    if not changed:
+        return
+    named = "; ".join(
+        f"{shown(file.uri)} ({planned[file.uri][0]} bytes, stamp {planned[file.uri][1]} when it "
+        f"was planned; {file.size_bytes} bytes, stamp {file.stamp} now)"
+        for file in changed[:_SHOWN_FILES]
+    )
+    more = f"; and {len(changed) - _SHOWN_FILES} more" if len(changed) > _SHOWN_FILES else ""
+    raise PlanError(
+        dataset.name,
+        f"{len(changed)} of its files have changed since they were planned: {named}{more}. Put the "
+        "planned files back and give new images as new files; or give another `output`, or "
+        "--overwrite, to make all anew",
+    )
 
 
 def list_images(dataset: DatasetSpec, storage: Storage) -> pa.Table:

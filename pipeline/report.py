@@ -13,7 +13,8 @@ from pipeline.bottleneck import bottleneck
 from pipeline.fold import PartFiles
 from pipeline.highlights import Highlights
 from pipeline.job import Fingerprint
-from pipeline.output import Output, confusion_file
+from pipeline.output import Output
+from pipeline.output_names import confusion_file
 from pipeline.plan import DatasetPlan
 from pipeline.share import Share
 from pipeline.spec import JobSpec
@@ -35,7 +36,9 @@ class RunReport:
         combined: One summary of all scored datasets with the same classes, where there are several.
         timings: What this run did and took.
         missing_parts: Files of parts that are planned but not committed.
-        within_tolerance: Whether no more images failed than the spec tolerates.
+        foreign_parts: Those of them, by URI, that are there but of another job, and not counted.
+        broken_shards: Shards that are lost, or that broke off: a row stands for the rest of each.
+        within_tolerance: Whether no more images failed than the spec tolerates, and no shard did.
         highlights: The rows worth showing, per dataset, in the spec's order.
         share: The share that it is of, as long as others are not made; None if it is of all.
     """
@@ -46,19 +49,21 @@ class RunReport:
     combined: Sequence[DatasetSummary]
     timings: RunTimings
     missing_parts: Sequence[str]
+    foreign_parts: Sequence[str]
+    broken_shards: Sequence[str]
     within_tolerance: bool
     highlights: Sequence[Highlights] = field(repr=False)
     share: Share | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether every planned part is committed."""
-        return not self.missing_parts
+        """Whether every planned part is committed, and no shard broke off."""
+        return not self.missing_parts and not self.broken_shards
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 more failed images than tolerated, 3 parts missing."""
-        if not self.complete:
+        """0 all well, 1 more failed images than tolerated or a broken shard, 3 parts missing."""
+        if self.missing_parts:
             return 3
         return 0 if self.within_tolerance else 1
 
@@ -78,6 +83,8 @@ class RunReport:
             "complete": self.complete,
             "within_tolerance": self.within_tolerance,
             "missing_parts": list(self.missing_parts),
+            "foreign_parts": list(self.foreign_parts),
+            "broken_shards": list(self.broken_shards),
             "datasets": [dataset.to_json() for dataset in self.datasets],
             "combined": [summary.to_json() for summary in self.combined],
             "last_run": {
@@ -115,23 +122,25 @@ def make_report(
 ) -> RunReport:
     """Fold the committed files into a report; a part counts if a fresh listing shows its file.
 
-    A file with another job's fingerprint, left by a run that was overtaken, is deleted and counts
-    as missing: the next run makes its part.
+    A file with another job's fingerprint, left by a run that was overtaken, is named and counts
+    as missing. Nothing is deleted.
 
     Raises:
         OutputError: A part file is damaged.
         StorageError: One cannot be read.
     """
     datasets, missing, highlights = [], [], []
+    foreign: list[str] = []
+    broken: list[str] = []
     for dataset, plan in zip(spec.datasets, plans, strict=True):
         committed, labels = output.committed(plan), dataset.label_set()
         folder = output.masks_uri(dataset.name)
         files = PartFiles(folder, committed.files, output.storage, fingerprint, len(labels.classes))
         fold = files.fold()
-        for name in fold.foreign:
-            output.storage.remove(join(folder, name))
         lacking = [*committed.missing_files(), *fold.foreign]
         missing += lacking
+        foreign += [join(folder, name) for name in fold.foreign]
+        broken += committed.broken_shards
         highlights.append(fold.highlights)
         datasets.append(
             summarize_dataset(
@@ -140,7 +149,7 @@ def make_report(
                 fold.counts,
                 spec.metrics,
                 planned=plan.num_images,
-                complete=not lacking,
+                complete=not lacking and not committed.broken_shards,
             )
         )
     failed = sum(dataset.failed for dataset in datasets)
@@ -152,7 +161,10 @@ def make_report(
         combined=combine(datasets, spec.metrics),
         timings=timings,
         missing_parts=missing,
-        within_tolerance=spec.tolerance.allows(failed, images),
+        foreign_parts=foreign,
+        broken_shards=broken,
+        # One row may stand for a million images: no tolerance covers it.
+        within_tolerance=not broken and spec.tolerance.allows(failed, images),
         highlights=highlights,
     )
 

@@ -202,10 +202,22 @@ def _histogram(summary: DatasetSummary) -> Markup | None:
 
 
 def _verdict(report: RunReport) -> Verdict:
-    if not report.complete:
-        number = len(report.missing_parts)
+    if report.missing_parts:
+        number, foreign = len(report.missing_parts), len(report.foreign_parts)
+        others = f" {foreign} of them are there, but of another job." if foreign else ""
         return Verdict(
-            "incomplete", "bad", f"{number} parts are missing; the same command again makes them."
+            "incomplete",
+            "bad",
+            f"{number} parts are missing; the same command again makes them.{others}",
+        )
+    if report.broken_shards:
+        number = len(report.broken_shards)
+        first = shown(report.broken_shards[0])
+        return Verdict(
+            "incomplete",
+            "bad",
+            f"{number} shards are lost or broke off, and images with them; the first is {first}. "
+            "Mend the files, and run the same command again.",
         )
     if not report.within_tolerance:
         return Verdict(

@@ -94,13 +94,20 @@ def _run(
         raise SpecError("overwrite", ("starts afresh: leave out `refresh` and `retry_failed`",))
     found = None if overwrite else output.check(job)
     plans = plans_of(job, output, found)
+    # Before anything is written: it may find that the datasets are not what they were.
+    extended = [_extended(dataset, spec, output) for dataset in spec.datasets if refresh and found]
     if overwrite:
         record = output.overwrite(job)
     else:
         record = output.retry(job) if retry_failed else output.claim(job)
     plans = [output.freeze(plan) for plan in plans]
     if refresh:
-        plans = [_extend(dataset, spec, output) for dataset in spec.datasets]
+        # One that an earlier run did not come to freeze was listed just now.
+        grown = {plan.dataset: plan for plan in extended if plan is not None}
+        plans = [
+            output.replace_plan(grown[plan.dataset]) if plan.dataset in grown else plan
+            for plan in plans
+        ]
     whole = plans
     if share is not None:
         plans = [plan.of_share(share) for plan in whole]
@@ -110,7 +117,8 @@ def _run(
         items.reverse()
     execution = Execution(job, output, record, plans, observer)
     timings = time_run(execution.make_parts(items), observer)
-    output.sweep_cut_parts(plans)
+    output.check(job)  # a run that another job has overtaken neither sums up nor deletes
+    output.sweep_cut_parts(plans, record)
     timings = timings.with_retries(RETRIES.made - retries)
     if share is not None and output.lacks_files(whole):
         report = make_report(spec, job.fingerprint, plans, output, timings)
@@ -118,6 +126,7 @@ def _run(
     else:
         report = make_report(spec, job.fingerprint, whole, output, timings)
         write_report(report, spec, whole, output)
+    output.sweep_foreign_parts(report.foreign_parts, record)
     storage.sweep_temporaries(output.uri)
     observer.finished(report)
     return report
@@ -148,8 +157,10 @@ def plans_of(job: Job, output: Output, found: JobRecord | None) -> list[DatasetP
     ]
 
 
-def _extend(dataset: DatasetSpec, spec: JobSpec, output: Output) -> DatasetPlan:
-    """List a dataset again and add what is new to its frozen plan."""
+def _extended(dataset: DatasetSpec, spec: JobSpec, output: Output) -> DatasetPlan | None:
+    """List a dataset again; return its frozen plan with what is new, None if nothing is."""
+    if not output.storage.exists(output.plan_uri(dataset.name)):
+        return None
     known = output.read_plan_table(dataset.name)
     extended = extend_plan(dataset, spec, output.storage, known)
-    return extended if extended.table.num_rows == known.num_rows else output.replace_plan(extended)
+    return extended if extended.table.num_rows > known.num_rows else None

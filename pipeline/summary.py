@@ -48,7 +48,7 @@ class DatasetSummary:
         datasets: The datasets whose rows are in it.
         labels: Its classes.
         planned: Images in the plan; where only reading the shards tells, None until all are read.
-        complete: Whether every planned part is committed.
+        complete: Whether every planned part is committed, and no shard broke off.
         counts: What its rows add up to.
         metrics: What is scored, and how.
         scores: Scores under the rule asked for; None if no image has a target.
@@ -203,10 +203,10 @@ def summarize_dataset(
         counts: The sum of its committed parts.
         metrics: What to score, and how.
         planned: Images in its plan, if that tells.
-        complete: Whether every planned part is among the tables.
+        complete: Whether every planned image is a row in the tables.
     """
     if planned is None and complete:
-        planned = counts.images - counts.statuses["truncated"]
+        planned = counts.images
     return DatasetSummary(
         name=name,
         datasets=(name,),

@@ -186,6 +186,10 @@ class _DatasetCheck:
         strays = {name for name, slug in ours.items() if not _fits(name, shards.get(slug))}
         committed = Committed(plan, ours.keys() - strays)
         self._note(committed.superseded, "counts no more; the next run deletes it")
+        self.notes += [
+            f"{shown(name)} is lost or broke off: a row stands for all that could not be read of it"
+            for name in committed.broken_shards
+        ]
         for name in committed.missing_files():
             self._find(name, "is missing", _RUN_AGAIN)
         for name in sorted(strays):

@@ -42,7 +42,16 @@ def make_report(*datasets):
     timings = RunTimings({"first": 4}, 2.0, StageSeconds(predict_s=1.5))
     combined = combine(datasets, METRICS)
     return RunReport(
-        "job", "/out", datasets, combined, timings, [], within_tolerance=True, highlights=[]
+        "job",
+        "/out",
+        datasets,
+        combined,
+        timings,
+        missing_parts=[],
+        foreign_parts=[],
+        broken_shards=[],
+        within_tolerance=True,
+        highlights=[],
     )
 
 

@@ -129,7 +129,8 @@ def test_a_cut_tar_is_read_again_and_heals_when_it_is_mended(tiny_job):
     mended = run(job.validated())
 
     assert first.exit_code == again.exit_code == 1
-    assert first.complete
+    assert (first.complete, mended.complete) == (False, True)
+    assert first.broken_shards == [f"file://{job.root}/pictures.tar"]
     assert [row["status"] for row in cut_rows] == ["ok"] * 7 + ["truncated"]
     assert "without an end-of-archive block" in cut_rows[-1]["error"]
     assert cut_rows[-1]["index"] == 7
@@ -347,4 +348,22 @@ def test_a_row_for_a_lost_table_stands_behind_those_that_are_committed(tiny_job)
     assert [row["status"] for row in rows] == ["ok"] * 11 + ["changed"]
     assert len({(row["shard"], row["index"]) for row in rows}) == 12
     assert rows[-1]["index"] == 11
+    assert report.exit_code == 1
+
+
+def test_locations_in_a_table_that_lead_to_other_storages_are_rows_that_say_so(tiny_job):
+    [(_, image, _), *_] = pairs(tiny_job)
+    (tiny_job.root / "a.png").write_bytes(image)
+    paths = ["a.png", "reference://a.png", "simplecache::file:///etc/hostname"]
+    column = [{"bytes": None, "path": path} for path in paths]
+    pq.write_table(pa.table({"image": column}), tiny_job.root / "t.parquet")
+    del tiny_job.dataset["targets"]
+    tiny_job.dataset.update(format="parquet", images=str(tiny_job.root / "t.parquet"))
+
+    report = run(tiny_job.validated())
+
+    rows = read_rows(tiny_job.output)
+    assert [row["status"] for row in rows] == ["ok", "unreadable", "unreadable"]
+    assert "'reference://a.png' is not followed: its protocol is 'reference'" in rows[1]["error"]
+    assert "it holds '::'" in rows[2]["error"]
     assert report.exit_code == 1
