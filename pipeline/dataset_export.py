@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar
 from pipeline.committed import Committed
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import OutputError
+from pipeline.job import Fingerprint
 from pipeline.mask_rows import Labels, PartFile
 from pipeline.mask_table import MaskRow
 from pipeline.output import Output
@@ -152,7 +153,9 @@ class DatasetExport:
         dataset: DatasetSpec,
         target: str,
         observer: Callable[[ExportProgress], None],
+        fingerprint: Fingerprint,
     ) -> None:
+        self._fingerprint = fingerprint
         self.dataset = dataset
         self.labels = dataset.label_set()
         self.storage = output.storage
@@ -206,7 +209,7 @@ class DatasetExport:
             self._observer(ExportProgress(self.dataset.name, self._done, of_parts, masks))
 
     def _file(self, name: str) -> PartFile:
-        return PartFile(join(self._masks_uri, name), self.storage)
+        return PartFile(join(self._masks_uri, name), self.storage, self._fingerprint)
 
 
 def _committed(output: Output, dataset: str) -> Committed:

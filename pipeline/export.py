@@ -91,7 +91,7 @@ def export(
     allow_pixels(max(dataset.decode.max_pixels for dataset in chosen))
     report = ExportReport(shown(destination), export_format)
     for dataset in chosen:
-        work = DatasetExport(folder, dataset, destination, observer)
+        work = DatasetExport(folder, dataset, destination, observer, fingerprint)
         exporter(work)
         report.datasets.append(work.exported)
     return report

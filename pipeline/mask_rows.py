@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import DecodeError, OutputError
-from pipeline.mask_table import MaskRow
+from pipeline.job import Fingerprint
+from pipeline.mask_table import MaskRow, fingerprint_of
 from pipeline.part_check import read_mask
 from pipeline.safe_names import Hashes, name_hash, safe_name
 from pipeline.storage import Storage
@@ -35,10 +36,12 @@ class PartFile:
     Attributes:
         uri: Where it is.
         storage: Access to it.
+        fingerprint: Of the job whose part it must be; None does not ask.
     """
 
     uri: str
     storage: Storage
+    fingerprint: Fingerprint | None = None
 
     def rows(self) -> Iterator[MaskRow]:
         """Yield its rows, with what a mask needs; the other fields are None.
@@ -101,13 +104,20 @@ class PartFile:
         """Open it, checking what is read.
 
         Raises:
-            OutputError: It is damaged.
+            OutputError: It is damaged, or of another job.
             StorageError: It cannot be read.
         """
         damage: Exception | None = None
         with self.storage.open(self.uri) as file:
             try:
-                yield pq.ParquetFile(file, page_checksum_verification=True)
+                content = pq.ParquetFile(file, page_checksum_verification=True)
+                if self.fingerprint not in (None, fingerprint_of(content)):
+                    raise OutputError(
+                        shown(self.uri),
+                        "is a part of another job; run the job of this output again, which deletes "
+                        "it and makes the part",
+                    )
+                yield content
             except (pa.ArrowException, OSError) as error:  # the storage's own are StorageErrors
                 damage = error
         if damage is not None:

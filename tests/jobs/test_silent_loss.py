@@ -113,6 +113,7 @@ def test_reports_name_the_parts_of_another_job_and_delete_nothing(of_folder, tmp
     report = invoke("report", second)
     comparison = invoke("report", of_folder.output, second)
     compared = invoke("report", of_folder.output, second, "--json")
+    exported = invoke("export", second, tmp_path / "exported", "--format", "labels")
 
     assert {path.name for path in second.rglob("*.parquet")} == before
     assert report.exit_code == 3
@@ -124,6 +125,8 @@ def test_reports_name_the_parts_of_another_job_and_delete_nothing(of_folder, tmp
     [dataset] = json.loads(compared.stdout)["datasets"]
     assert dataset["paired_images"] == 20 - 8
     assert dataset["foreign_parts"] == summary["foreign_parts"]
+    assert exported.exit_code == 2
+    assert f"{foreign.name}: is a part of another job" in exported.stderr
 
 
 def test_a_run_deletes_the_parts_of_another_job_and_the_next_makes_them(of_folder, tmp_path):
