@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from refinenet_core.confusion import Counts
+from refinenet_core.labels.palettes import Colour
 from refinenet_core.metrics import Floats
-from refinenet_core.palettes import Colour
 
 _INK: Final = "#010203"
 _MUTED: Final = "#010204"

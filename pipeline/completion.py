@@ -6,7 +6,7 @@ import refinenet_core
 from pipeline.errors import SpecError
 from pipeline.spec import JobSpec
 from pipeline.uris import shown
-from refinenet_core.palettes import voc_colours
+from refinenet_core.labels.palettes import voc_colours
 
 if TYPE_CHECKING:
     from refinenet_core import CheckpointInfo

@@ -9,8 +9,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from pipeline.listed_locations import TARGET_PLACEHOLDERS
 from pipeline.spec_section import Section, Uri
 from pipeline.uris import expand_braces
-from refinenet_core.label_sets import LabelSet, label_set
-from refinenet_core.palettes import voc_colours
+from refinenet_core.labels.label_sets import LabelSet, label_set
+from refinenet_core.labels.palettes import voc_colours
 
 DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's own limit, at which 24-bit pixels fill half a GiB
 

@@ -9,8 +9,8 @@ from PIL import ImageFile
 from pipeline.dataset_spec import LabelsSpec
 from pipeline.decoding import Array, own_orientation, ppm_maxval, refuse_damaged, sample_bits
 from pipeline.errors import DecodeError
-from refinenet_core.label_sets import LabelSet
-from refinenet_core.palettes import Colour
+from refinenet_core.labels.label_sets import LabelSet
+from refinenet_core.labels.palettes import Colour
 
 ClassIds = npt.NDArray[np.uint8]
 

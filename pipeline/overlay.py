@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from refinenet_core.palettes import Colour
+from refinenet_core.labels.palettes import Colour
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -32,7 +32,7 @@ from pipeline.storage import Storage
 from pipeline.targets import TargetReader
 from refinenet_core.boundary import boundary_counts
 from refinenet_core.confusion import confusion_matrix
-from refinenet_core.palettes import png_palette
+from refinenet_core.labels.palettes import png_palette
 
 T = TypeVar("T")
 

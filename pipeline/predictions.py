@@ -9,7 +9,7 @@ from pipeline.dataset_spec import DecodeSpec, PredictionsSpec
 from pipeline.decoding import guard, open_image
 from pipeline.errors import DecodeError
 from pipeline.label_images import ClassIds, LabelsError, LabelTable
-from refinenet_core.label_sets import LabelSet
+from refinenet_core.labels.label_sets import LabelSet
 
 OUTSIDE: Final = 255
 """Label of a pixel that a mask gives no class; no class has this id, for there are at most 255."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from refinenet_core.confusion import ConfusionMatrix, confusion_matrix
     from refinenet_core.costs import ModelCost, measure_cost
     from refinenet_core.errors import CheckpointError, RefineNetError
-    from refinenet_core.label_sets import LabelSet, label_set, list_label_sets
+    from refinenet_core.labels.label_sets import LabelSet, label_set, list_label_sets
     from refinenet_core.metrics import ClassCounts, RuleScore, Scores, scores
     from refinenet_core.models import RefineNet, build_model, list_models
     from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
@@ -71,7 +71,7 @@ _MODULES = {
     "confusion": ("ConfusionMatrix", "confusion_matrix"),
     "costs": ("ModelCost", "measure_cost"),
     "errors": ("CheckpointError", "RefineNetError"),
-    "label_sets": ("LabelSet", "label_set", "list_label_sets"),
+    "labels.label_sets": ("LabelSet", "label_set", "list_label_sets"),
     "metrics": ("ClassCounts", "RuleScore", "Scores", "scores"),
     "models": ("RefineNet", "build_model", "list_models"),
     "predictor": ("MultiScalePredictor", "Prediction", "resolve_precision"),

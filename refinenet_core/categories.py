@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from refinenet_core.confusion import Counts
-from refinenet_core.label_set_tables import CITYSCAPES
+from refinenet_core.labels.class_tables import CITYSCAPES
 
 # The column `category` of the label table in cityscapesScripts, for the classes evaluated.
 CITYSCAPES_CATEGORIES = {

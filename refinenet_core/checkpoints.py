@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from refinenet_core.errors import CheckpointError
+from refinenet_core.labels.palettes import Colour
 from refinenet_core.models import RefineNet, list_models
-from refinenet_core.palettes import Colour
 from refinenet_core.published_names import (
     count_poolings,
     head_name,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from refinenet_core import label_set, list_label_sets
-from refinenet_core.palettes import voc_colours
+from refinenet_core.labels.palettes import voc_colours
 
 SIZES = {
     "ade20k": (150, 255),

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from refinenet_core import label_set
-from refinenet_core.palettes import png_palette, voc_colours
+from refinenet_core.labels.palettes import png_palette, voc_colours
 
 
 def test_vocs_palette_is_the_one_in_its_masks(shared):

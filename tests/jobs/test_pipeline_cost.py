@@ -15,7 +15,7 @@ from camvid import CHECKPOINT, IMAGES, model, unscored_dataset
 from pipeline import JobSpec, run
 from pipeline.progress import Silent
 from refinenet_core import MultiScalePredictor, build_model, label_set, load_checkpoint
-from refinenet_core.palettes import png_palette
+from refinenet_core.labels.palettes import png_palette
 
 pytestmark = pytest.mark.ray
 

@@ -22,7 +22,7 @@ from pipeline.errors import OutputError, SpecError
 from pipeline.mask_table import encode_mask
 from pipeline.overlay import blend
 from pipeline.sources.webdataset import read_samples
-from refinenet_core.palettes import png_palette, voc_colours
+from refinenet_core.labels.palettes import png_palette, voc_colours
 from tars import make_tar
 from tiny_job import CLASSES, TinyJob, decode_mask
 

@@ -19,7 +19,7 @@ from pipeline.segmenter import Segmenter
 from pipeline.storage import Storage
 from pipeline.targets import TargetReader
 from refinenet_core import LabelSet, label_set
-from refinenet_core.palettes import voc_colours
+from refinenet_core.labels.palettes import voc_colours
 from tiny_job import picture
 
 PALETTE = ((10, 20, 30), (0, 0, 200), (200, 0, 0))

@@ -26,7 +26,7 @@ from pipeline.mask_table import (
 from pipeline.part import Part
 from pipeline.part_check import PartRules, check_part
 from refinenet_core import confusion_matrix
-from refinenet_core.palettes import png_palette, voc_colours
+from refinenet_core.labels.palettes import png_palette, voc_colours
 from tars import make_tar, member_offsets
 from tiny_job import CLASSES, TinyJob
 

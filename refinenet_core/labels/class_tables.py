@@ -4,7 +4,7 @@ Names are the published ones with their words parted and their spelling mended: 
 "dining table" here, and NYUDv2's "refridgerator" is "refrigerator".
 """
 
-from refinenet_core.palettes import Colour
+from refinenet_core.labels.palettes import Colour
 
 # PASCAL VOC 2012, the order of the development kit.
 VOC = (

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from refinenet_core import label_set_tables as tables
-from refinenet_core.palettes import Colour, voc_colours
+from refinenet_core.labels import class_tables as tables
+from refinenet_core.labels.palettes import Colour, voc_colours
 
 Encoding = Literal["indices", "palette", "indices_plus_one", "label_ids", "colours"]
 """How masks hold labels.
