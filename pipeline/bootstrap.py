@@ -15,8 +15,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from refinenet_core.confusion import Counts
-from refinenet_core.metrics import ClassCounts, Floats, Rule, mean_iou
+from refinenet_core.metrics.confusion import Counts
+from refinenet_core.metrics.scores import ClassCounts, Floats, Rule, mean_iou
 
 Groups = npt.NDArray[np.int64]
 

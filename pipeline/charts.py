@@ -18,9 +18,9 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from refinenet_core.confusion import Counts
 from refinenet_core.labels.palettes import Colour
-from refinenet_core.metrics import Floats
+from refinenet_core.metrics.confusion import Counts
+from refinenet_core.metrics.scores import Floats
 
 _INK: Final = "#010203"
 _MUTED: Final = "#010204"

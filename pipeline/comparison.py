@@ -17,7 +17,7 @@ from pipeline.past_run import PastRun
 from pipeline.plan import DatasetPlan
 from pipeline.summary import DatasetSummary, summarize_dataset
 from pipeline.uris import join, shown
-from refinenet_core.metrics import Floats
+from refinenet_core.metrics.scores import Floats
 
 _LEAST_CHANGE: Final = 1e-9  # of an image's mIoU, to be shown
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refinenet_core.confusion import Counts
+from refinenet_core.metrics.confusion import Counts
 
 OUTSIDE = "no class"
 

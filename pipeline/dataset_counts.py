@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.bootstrap import NUM_GROUPS, Groups, GroupSums
-from refinenet_core.confusion import Counts
-from refinenet_core.metrics import ClassCounts, Floats, mean_iou
+from refinenet_core.metrics.confusion import Counts
+from refinenet_core.metrics.scores import ClassCounts, Floats, mean_iou
 
 SUMMARY_COLUMNS = (  # columns of the mask table that the fold needs: never the masks
     "shard",

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refinenet_core.metrics import Floats
+from refinenet_core.metrics.scores import Floats
 
 SHOWN: Final = 6
 """Rows of a kind that are kept."""

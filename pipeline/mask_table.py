@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.part import Part
-from refinenet_core.metrics import ClassCounts
+from refinenet_core.metrics.scores import ClassCounts
 
 TABLE_VERSION = 2
 METADATA_KEY: Final = b"refinenet_batch"

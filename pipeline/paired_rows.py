@@ -19,7 +19,7 @@ from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output
 from pipeline.storage import Storage
 from pipeline.uris import join
-from refinenet_core.metrics import Floats
+from refinenet_core.metrics.scores import Floats
 
 Identities = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]

@@ -30,9 +30,9 @@ from pipeline.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
 from pipeline.stopping import StopFlag
 from pipeline.storage import Storage
 from pipeline.targets import TargetReader
-from refinenet_core.boundary import boundary_counts
-from refinenet_core.confusion import confusion_matrix
 from refinenet_core.labels.palettes import png_palette
+from refinenet_core.metrics.boundary import boundary_counts
+from refinenet_core.metrics.confusion import confusion_matrix
 
 T = TypeVar("T")
 

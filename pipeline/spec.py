@@ -20,7 +20,7 @@ from pipeline.errors import SpecError
 from pipeline.spec_problems import describe_problems
 from pipeline.spec_section import Section, Uri
 from pipeline.uris import has_password, protocol_of, without_password
-from refinenet_core.metrics import Rule
+from refinenet_core.metrics.scores import Rule
 
 MIB = 1 << 20
 SMALLEST_TILE_PIXELS = 1 << 18  # as in `refinenet_core.tiling`, whose import is PyTorch's

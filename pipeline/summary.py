@@ -15,8 +15,8 @@ from pipeline.bootstrap import Interval
 from pipeline.dataset_counts import DatasetCounts
 from pipeline.spec import MetricsSpec
 from refinenet_core import LabelSet, RuleScore, Scores, scores
-from refinenet_core.categories import categories_of, merge_classes
-from refinenet_core.metrics import Floats, mean_iou
+from refinenet_core.metrics.categories import categories_of, merge_classes
+from refinenet_core.metrics.scores import Floats, mean_iou
 
 SUMMARY_SCHEMA = pa.schema(
     [

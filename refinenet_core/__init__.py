@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from refinenet_core.benchmark import BenchmarkRecord, run_benchmark
-    from refinenet_core.boundary import boundary_counts
     from refinenet_core.checkpoints import (
         CheckpointInfo,
         CheckpointReport,
@@ -18,11 +17,12 @@ if TYPE_CHECKING:
         published_state_dict,
         save_checkpoint,
     )
-    from refinenet_core.confusion import ConfusionMatrix, confusion_matrix
     from refinenet_core.costs import ModelCost, measure_cost
     from refinenet_core.errors import CheckpointError, RefineNetError
     from refinenet_core.labels.label_sets import LabelSet, label_set, list_label_sets
-    from refinenet_core.metrics import ClassCounts, RuleScore, Scores, scores
+    from refinenet_core.metrics.boundary import boundary_counts
+    from refinenet_core.metrics.confusion import ConfusionMatrix, confusion_matrix
+    from refinenet_core.metrics.scores import ClassCounts, RuleScore, Scores, scores
     from refinenet_core.models import RefineNet, build_model, list_models
     from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
 
@@ -59,7 +59,7 @@ __all__ = [
 
 _MODULES = {
     "benchmark": ("BenchmarkRecord", "run_benchmark"),
-    "boundary": ("boundary_counts",),
+    "metrics.boundary": ("boundary_counts",),
     "checkpoints": (
         "CheckpointInfo",
         "CheckpointReport",
@@ -68,11 +68,11 @@ _MODULES = {
         "published_state_dict",
         "save_checkpoint",
     ),
-    "confusion": ("ConfusionMatrix", "confusion_matrix"),
+    "metrics.confusion": ("ConfusionMatrix", "confusion_matrix"),
     "costs": ("ModelCost", "measure_cost"),
     "errors": ("CheckpointError", "RefineNetError"),
     "labels.label_sets": ("LabelSet", "label_set", "list_label_sets"),
-    "metrics": ("ClassCounts", "RuleScore", "Scores", "scores"),
+    "metrics.scores": ("ClassCounts", "RuleScore", "Scores", "scores"),
     "models": ("RefineNet", "build_model", "list_models"),
     "predictor": ("MultiScalePredictor", "Prediction", "resolve_precision"),
 }

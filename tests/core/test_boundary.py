@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from refinenet_core import boundary_counts
-from refinenet_core.boundary import boundary_region, boundary_width
+from refinenet_core.metrics.boundary import boundary_region, boundary_width
 
 
 def region_by_erosion(mask, width):

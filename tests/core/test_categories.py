@@ -3,7 +3,7 @@
 import numpy as np
 
 from refinenet_core import confusion_matrix, label_set, scores
-from refinenet_core.categories import categories_of, merge_classes
+from refinenet_core.metrics.categories import categories_of, merge_classes
 
 CITYSCAPES = label_set("cityscapes").classes
 

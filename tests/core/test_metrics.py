@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refinenet_core import ConfusionMatrix, confusion_matrix, scores
-from refinenet_core.metrics import RULES
+from refinenet_core.metrics.scores import RULES
 
 DOC = Path(__file__).resolve().parents[2] / "docs/summary.md"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.bootstrap import NUM_GROUPS, GroupSums
-from refinenet_core.metrics import ClassCounts, mean_iou
+from refinenet_core.metrics.scores import ClassCounts, mean_iou
 
 
 def pixel_counts(hits, targets, predicted):

@@ -8,7 +8,7 @@ from typing import Final, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from refinenet_core.confusion import Counts
+from refinenet_core.metrics.confusion import Counts
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,8 +12,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from refinenet_core.confusion import Counts
-from refinenet_core.metrics import ClassCounts
+from refinenet_core.metrics.confusion import Counts
+from refinenet_core.metrics.scores import ClassCounts
 
 BOUNDARY_WIDTH = 0.02
 """Width of a boundary region, as a share of the image's diagonal."""

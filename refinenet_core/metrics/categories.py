@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from refinenet_core.confusion import Counts
 from refinenet_core.labels.class_tables import CITYSCAPES
+from refinenet_core.metrics.confusion import Counts
 
 # The column `category` of the label table in cityscapesScripts, for the classes evaluated.
 CITYSCAPES_CATEGORIES = {

@@ -1,0 +1,1 @@
+"""Confusion matrices and boundary regions, and the scores that follow from them."""
