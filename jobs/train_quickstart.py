@@ -34,7 +34,7 @@ from refinenet_core import (
     published_state_dict,
     scores,
 )
-from refinenet_core.preprocessing import normalise
+from refinenet_core.networks.normalisation import normalise
 
 MODEL = "refinenet_lw_mobilenet_v2"
 TRAINING_SEED = 1_000_000

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
         published_state_dict,
         save_checkpoint,
     )
-    from refinenet_core.costs import ModelCost, measure_cost
     from refinenet_core.errors import CheckpointError, RefineNetError
     from refinenet_core.labels.label_sets import LabelSet, label_set, list_label_sets
     from refinenet_core.metrics.boundary import boundary_counts
     from refinenet_core.metrics.confusion import ConfusionMatrix, confusion_matrix
     from refinenet_core.metrics.scores import ClassCounts, RuleScore, Scores, scores
-    from refinenet_core.models import RefineNet, build_model, list_models
+    from refinenet_core.networks.costs import ModelCost, measure_cost
+    from refinenet_core.networks.models import RefineNet, build_model, list_models
     from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
 
 __all__ = [
@@ -69,11 +69,11 @@ _MODULES = {
         "save_checkpoint",
     ),
     "metrics.confusion": ("ConfusionMatrix", "confusion_matrix"),
-    "costs": ("ModelCost", "measure_cost"),
+    "networks.costs": ("ModelCost", "measure_cost"),
     "errors": ("CheckpointError", "RefineNetError"),
     "labels.label_sets": ("LabelSet", "label_set", "list_label_sets"),
     "metrics.scores": ("ClassCounts", "RuleScore", "Scores", "scores"),
-    "models": ("RefineNet", "build_model", "list_models"),
+    "networks.models": ("RefineNet", "build_model", "list_models"),
     "predictor": ("MultiScalePredictor", "Prediction", "resolve_precision"),
 }
 

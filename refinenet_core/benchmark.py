@@ -16,11 +16,18 @@ from torch import nn
 from torch.nn import functional
 
 from refinenet_core.captured import EAGER_USES
-from refinenet_core.costs import measure_cost
 from refinenet_core.fusion import ProbabilityMap, WholeMap, fuse
-from refinenet_core.models import build_model
+from refinenet_core.networks.costs import measure_cost
+from refinenet_core.networks.models import build_model
+from refinenet_core.networks.normalisation import (
+    IMAGENET,
+    Image,
+    centre,
+    rescale,
+    scaled_size,
+    upload,
+)
 from refinenet_core.predictor import MultiScalePredictor, Precision
-from refinenet_core.preprocessing import IMAGENET, Image, centre, rescale, scaled_size, upload
 from refinenet_core.processor import processor_name
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from refinenet_core.models import RefineNet
+from refinenet_core.networks.models import RefineNet
 
 
 def folded_copy(model: nn.Module) -> nn.Module:

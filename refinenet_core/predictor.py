@@ -15,8 +15,15 @@ from torch import Tensor, nn
 from refinenet_core.captured import CapturedShapes, GraphCapture
 from refinenet_core.folding import folded_copy
 from refinenet_core.fusion import Fused, ProbabilityMap, WholeMap, average_rows, fuse, fuse_batch
-from refinenet_core.models import RefineNet
-from refinenet_core.preprocessing import IMAGENET, Image, centre, check_image, resize, upload
+from refinenet_core.networks.models import RefineNet
+from refinenet_core.networks.normalisation import (
+    IMAGENET,
+    Image,
+    centre,
+    check_image,
+    resize,
+    upload,
+)
 from refinenet_core.protocols import PROTOCOLS, Box, ProtocolName, View, Views, plan_views
 from refinenet_core.tiling import SMALLEST_TILE_PIXELS, TiledMap
 from refinenet_core.workload import PIXELS_PER_PASS

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from refinenet_core.preprocessing import scaled_size
+from refinenet_core.networks.normalisation import scaled_size
 
 ProtocolName = Literal["native", "authors", "authors_cityscapes", "fixed"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from refinenet_core.preprocessing import Image, Normalisation, normalise, scaled_size, send
+from refinenet_core.networks.normalisation import Image, Normalisation, normalise, scaled_size, send
 
 OVERLAP_PIXELS: Final = 256  # of neighbouring tiles: more than what the coarsest features look at
 SMALLEST_TILE_PIXELS: Final = (2 * OVERLAP_PIXELS) ** 2

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from refinenet_core.preprocessing import scaled_size
+from refinenet_core.networks.normalisation import scaled_size
 from refinenet_core.protocols import ProtocolName, plan_views
 from refinenet_core.tiling import tiled_pixels
 

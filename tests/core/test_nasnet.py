@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from refinenet_core.nasnet import NASNetMobileEncoder, published_modules
+from refinenet_core.networks.nasnet import NASNetMobileEncoder, published_modules
 
 TAPS = ("cell_stem_0", "cell_3", "cell_9", "cell_15")
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refinenet_core.blocks import BlockStyle
-from refinenet_core.decoders import Cascade
-from refinenet_core.encoders import MobileNetV2Encoder, ResNetEncoder, TwoScaleEncoder
-from refinenet_core.nasnet import NASNetMobileEncoder
-from refinenet_core.preprocessing import HALVES, IMAGENET, Normalisation
+from refinenet_core.networks.blocks import BlockStyle
+from refinenet_core.networks.cascade import Cascade
+from refinenet_core.networks.encoders import MobileNetV2Encoder, ResNetEncoder, TwoScaleEncoder
+from refinenet_core.networks.nasnet import NASNetMobileEncoder
+from refinenet_core.networks.normalisation import HALVES, IMAGENET, Normalisation
 
 
 class RefineNet(nn.Module):

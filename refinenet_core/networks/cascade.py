@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from refinenet_core.blocks import BlockStyle, RefineNetBlock
+from refinenet_core.networks.blocks import BlockStyle, RefineNetBlock
 
 
 class Cascade(nn.Module):

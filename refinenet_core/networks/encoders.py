@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from refinenet_core.preprocessing import rescale
+from refinenet_core.networks.normalisation import rescale
 
 # MobileNetV2, table 2, without its first and last rows: expansion, channels, blocks, stride.
 _MOBILENET_V2_STAGES = (

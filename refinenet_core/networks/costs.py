@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from refinenet_core.models import build_model
+from refinenet_core.networks.models import build_model
 
 
 @dataclass(frozen=True)

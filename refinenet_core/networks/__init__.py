@@ -1,0 +1,1 @@
+"""The networks: encoders, RefineNet's decoders, the input's normalisation, and what they cost."""
