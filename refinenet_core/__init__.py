@@ -9,14 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from refinenet_core.benchmark import BenchmarkRecord, run_benchmark
-    from refinenet_core.checkpoints import (
-        CheckpointInfo,
-        CheckpointReport,
-        inspect_checkpoint,
-        load_checkpoint,
-        published_state_dict,
-        save_checkpoint,
-    )
     from refinenet_core.errors import CheckpointError, RefineNetError
     from refinenet_core.labels.label_sets import LabelSet, label_set, list_label_sets
     from refinenet_core.metrics.boundary import boundary_counts
@@ -25,6 +17,14 @@ if TYPE_CHECKING:
     from refinenet_core.networks.costs import ModelCost, measure_cost
     from refinenet_core.networks.models import RefineNet, build_model, list_models
     from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
+    from refinenet_core.weights.checkpoints import (
+        CheckpointInfo,
+        CheckpointReport,
+        inspect_checkpoint,
+        load_checkpoint,
+        published_state_dict,
+        save_checkpoint,
+    )
 
 __all__ = [
     "BenchmarkRecord",
@@ -60,7 +60,7 @@ __all__ = [
 _MODULES = {
     "benchmark": ("BenchmarkRecord", "run_benchmark"),
     "metrics.boundary": ("boundary_counts",),
-    "checkpoints": (
+    "weights.checkpoints": (
         "CheckpointInfo",
         "CheckpointReport",
         "inspect_checkpoint",

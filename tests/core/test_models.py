@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from refinenet_core import build_model, list_models, load_checkpoint
 from refinenet_core.networks.normalisation import normalise
-from refinenet_core.published_names import identify_model, published_modules
+from refinenet_core.weights.parameter_names import identify_model, published_modules
 
 PUBLISHED = ["refinenet101", "refinenet_lw50", "refinenet_lw101", "refinenet_lw_mobilenet_v2"]
 SMALL = "refinenet_lw_mobilenet_v2"

@@ -13,14 +13,14 @@ from torch import Tensor
 from refinenet_core.errors import CheckpointError
 from refinenet_core.labels.palettes import Colour
 from refinenet_core.networks.models import RefineNet, list_models
-from refinenet_core.published_names import (
+from refinenet_core.weights.parameter_names import (
     count_poolings,
     head_name,
     identify_model,
     is_other_branch,
     published_modules,
 )
-from refinenet_core.weight_files import Container, WeightFile, read_weight_file
+from refinenet_core.weights.weight_files import Container, WeightFile, read_weight_file
 
 _FORMAT: Final = "refinenet-batch/1"
 _COUNTER: Final = "num_batches_tracked"  # absent from PyTorch before 0.4.1, unused in inference

@@ -1,0 +1,1 @@
+"""Weights files: reading any that people hold, and writing one that says all that a job needs."""
