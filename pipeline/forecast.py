@@ -151,7 +151,7 @@ def _whole(plan: DatasetPlan, output: Output) -> DatasetPlan:
 
 def _work(job: Job) -> Work:
     """Return what an image is for the job's network, each size reckoned once."""
-    from refinenet_core.workload import PIXELS_PER_PASS, network_pixels  # noqa: PLC0415 - PyTorch
+    from refinenet_core.prediction.network_pixels import PIXELS_PER_PASS, network_pixels  # noqa: PLC0415 - PyTorch
 
     inference = job.spec.inference
     return cache(

@@ -18,7 +18,7 @@ from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds
 from pipeline.stopping import StopFlag
 from pipeline.storage import Storage
-from refinenet_core.fusion import WholeMap, fuse
+from refinenet_core.prediction.averaging import WholeMap, fuse
 
 
 class Fuser(PartMaker):

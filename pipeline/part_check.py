@@ -39,7 +39,7 @@ class PartRules:
         fingerprint: That of `job.json`.
         num_classes: Number of classes, C.
         has_targets: Whether the dataset's images are scored.
-        protocol: What of an image has labels, a name of `refinenet_core.protocols`.
+        protocol: What of an image has labels, a name of `refinenet_core.prediction.protocols`.
     """
 
     fingerprint: Fingerprint
@@ -278,7 +278,7 @@ def _region(protocol: str, height: int, width: int) -> tuple[slice, slice]:
     """Return where in a mask labels lie."""
     if protocol != "fixed":
         return slice(None), slice(None)
-    from refinenet_core.protocols import plan_views  # noqa: PLC0415 - imports PyTorch
+    from refinenet_core.prediction.protocols import plan_views  # noqa: PLC0415 - imports PyTorch
 
     return plan_views("fixed", height, width, (1.0,)).region.slices
 

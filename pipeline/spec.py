@@ -23,7 +23,9 @@ from pipeline.uris import has_password, protocol_of, without_password
 from refinenet_core.metrics.scores import Rule
 
 MIB = 1 << 20
-SMALLEST_TILE_PIXELS = 1 << 18  # as in `refinenet_core.tiling`, whose import is PyTorch's
+SMALLEST_TILE_PIXELS = (
+    1 << 18
+)  # as in `refinenet_core.prediction.tiling`, whose import is PyTorch's
 _SECRETS = ("secret", "password", "token", "key", "credential", "connection_string", "sas")
 
 

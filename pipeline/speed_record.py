@@ -100,7 +100,7 @@ class SpeedRecord:
 
     def speed(self) -> Speed:
         """Return the speed: what was measured over what goes through the network."""
-        from refinenet_core.workload import PIXELS_PER_PASS, network_pixels  # noqa: PLC0415
+        from refinenet_core.prediction.network_pixels import PIXELS_PER_PASS, network_pixels  # noqa: PLC0415
 
         kind = "cuda" if self.on_gpu else "cpu"
         pixels = network_pixels(

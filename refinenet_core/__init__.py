@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from refinenet_core.metrics.scores import ClassCounts, RuleScore, Scores, scores
     from refinenet_core.networks.costs import ModelCost, measure_cost
     from refinenet_core.networks.models import RefineNet, build_model, list_models
-    from refinenet_core.predictor import MultiScalePredictor, Prediction, resolve_precision
+    from refinenet_core.prediction.prediction import Prediction
+    from refinenet_core.prediction.predictor import MultiScalePredictor, resolve_precision
     from refinenet_core.weights.checkpoints import (
         CheckpointInfo,
         CheckpointReport,
@@ -74,7 +75,8 @@ _MODULES = {
     "labels.label_sets": ("LabelSet", "label_set", "list_label_sets"),
     "metrics.scores": ("ClassCounts", "RuleScore", "Scores", "scores"),
     "networks.models": ("RefineNet", "build_model", "list_models"),
-    "predictor": ("MultiScalePredictor", "Prediction", "resolve_precision"),
+    "prediction.prediction": ("Prediction",),
+    "prediction.predictor": ("MultiScalePredictor", "resolve_precision"),
 }
 
 

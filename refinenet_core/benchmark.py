@@ -15,8 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from refinenet_core.captured import EAGER_USES
-from refinenet_core.fusion import ProbabilityMap, WholeMap, fuse
+from refinenet_core.cpu_name import processor_name
 from refinenet_core.networks.costs import measure_cost
 from refinenet_core.networks.models import build_model
 from refinenet_core.networks.normalisation import (
@@ -27,8 +26,9 @@ from refinenet_core.networks.normalisation import (
     scaled_size,
     upload,
 )
-from refinenet_core.predictor import MultiScalePredictor, Precision
-from refinenet_core.processor import processor_name
+from refinenet_core.prediction.averaging import ProbabilityMap, WholeMap, fuse
+from refinenet_core.prediction.cuda_graphs import EAGER_USES
+from refinenet_core.prediction.predictor import MultiScalePredictor, Precision
 
 T = TypeVar("T")
 

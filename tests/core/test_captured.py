@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refinenet_core.captured import CapturedShapes
+from refinenet_core.prediction.cuda_graphs import CapturedShapes
 
 
 def doubled(values):

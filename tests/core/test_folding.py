@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from refinenet_core import build_model
-from refinenet_core.folding import folded_copy
+from refinenet_core.prediction.batch_norm_folding import folded_copy
 
 
 def trained_looking(name):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from refinenet_core import fusion
-from refinenet_core.fusion import WholeMap, average_rows, fuse
+from refinenet_core.prediction import averaging
+from refinenet_core.prediction.averaging import WholeMap, average_rows, fuse
 
 sides = st.integers(1, 70)
 
@@ -35,7 +35,7 @@ def test_fused_averaging_is_the_plain_rule(size, map_sizes, classes, band_bytes,
     maps = random_maps(classes, map_sizes, seed)
     expected = plain(maps, size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion, "_BAND_BYTES", band_bytes)
+        patch.setattr(averaging, "_BAND_BYTES", band_bytes)
 
         fused = fuse(list(map(WholeMap, maps)), size, keep_confidence=True)
 

@@ -9,13 +9,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from refinenet_core import fusion
-from refinenet_core.fusion import WholeMap, fuse_in_bands
+from refinenet_core.prediction import averaging
+from refinenet_core.prediction.averaging import WholeMap, fuse_in_bands
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed; PyTorch brings it on Linux", allow_module_level=True)
 
-from refinenet_core.fusion_kernel import fuse_batch, fusion_kernel
+from refinenet_core.prediction.averaging_kernel import fuse_batch, fusion_kernel
 
 sides = st.integers(1, 24)
 
@@ -35,7 +35,9 @@ def interpreted():
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TRITON_INTERPRET", "1")
             process.submit(len, ()).result()
-        yield lambda *given, **options: process.submit(fuse_batch, *given, **options).result()
+        yield lambda *given, **options: averaging.fused_images(
+            *process.submit(fuse_batch, *given, **options).result()
+        )
 
 
 def assert_equals_the_bands(fused, maps, size):
@@ -43,7 +45,7 @@ def assert_equals_the_bands(fused, maps, size):
     for image, found in enumerate(fused):
         whole = [WholeMap(each[image]) for each in maps]
         expected = fuse_in_bands(whole, size, keep_confidence=True)
-        mean = fusion.average_rows(whole, size, 0, size[0])
+        mean = averaging.average_rows(whole, size, 0, size[0])
         runner_up = mean.topk(min(2, len(mean)), dim=0).values[-1]
         clear = (expected.confidence - runner_up > 1e-4) | (len(mean) == 1)
         assert torch.equal(found.labels[clear], expected.labels[clear])
@@ -136,7 +138,7 @@ def test_on_a_gpu_the_kernel_says_what_the_plain_path_says(classes, size):
     map_sizes = [tuple(-(-max(1, int(scale * side)) // 4) for side in size) for scale in scales]
     maps = random_maps(3, classes, map_sizes, device="cuda")
 
-    fused = fusion.fuse_batch(maps, size, keep_confidence=True)
+    fused = averaging.fuse_batch(maps, size, keep_confidence=True)
 
     assert fused[0].labels.data_ptr() + size[0] * size[1] == fused[1].labels.data_ptr()
     for image, found in enumerate(fused):

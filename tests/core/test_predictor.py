@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from refinenet_core import MultiScalePredictor, build_model, list_models
-from refinenet_core.captured import EAGER_USES, CapturedShapes
 from refinenet_core.networks.normalisation import IMAGENET
-from refinenet_core.tiling import SMALLEST_TILE_PIXELS
+from refinenet_core.prediction.cuda_graphs import EAGER_USES, CapturedShapes
+from refinenet_core.prediction.tiling import SMALLEST_TILE_PIXELS
 
 FIVE = (0.4, 0.6, 0.8, 1.0, 1.2)
 

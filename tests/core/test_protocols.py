@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from refinenet_core import MultiScalePredictor
 from refinenet_core.networks.normalisation import normalise
-from refinenet_core.predictor import OUTSIDE_REGION
-from refinenet_core.protocols import Box, plan_views
+from refinenet_core.prediction.prediction import OUTSIDE_REGION
+from refinenet_core.prediction.protocols import Box, plan_views
 
 FIVE = (0.4, 0.6, 0.8, 1.0, 1.2)
 

@@ -8,7 +8,12 @@ from torch.nn import functional
 
 from refinenet_core import MultiScalePredictor, build_model
 from refinenet_core.networks.normalisation import IMAGENET, normalise, rescale, scaled_size
-from refinenet_core.tiling import OVERLAP_PIXELS, SMALLEST_TILE_PIXELS, TiledMap, crop_scaled
+from refinenet_core.prediction.tiling import (
+    OVERLAP_PIXELS,
+    SMALLEST_TILE_PIXELS,
+    TiledMap,
+    crop_scaled,
+)
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refinenet_core import MultiScalePredictor, build_model, measure_cost
-from refinenet_core.workload import network_pixels
+from refinenet_core.prediction.network_pixels import network_pixels
 
 
 @pytest.mark.parametrize(

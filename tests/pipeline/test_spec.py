@@ -7,7 +7,7 @@ from pipeline import JobSpec
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.spec import SMALLEST_TILE_PIXELS
-from refinenet_core import tiling
+from refinenet_core.prediction import tiling
 
 VALID = """
 name: camvid-test

@@ -3,18 +3,13 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from refinenet_core.captured import CapturedShapes, GraphCapture
-from refinenet_core.folding import folded_copy
-from refinenet_core.fusion import Fused, ProbabilityMap, WholeMap, average_rows, fuse, fuse_batch
 from refinenet_core.networks.models import RefineNet
 from refinenet_core.networks.normalisation import (
     IMAGENET,
@@ -24,107 +19,25 @@ from refinenet_core.networks.normalisation import (
     resize,
     upload,
 )
-from refinenet_core.protocols import PROTOCOLS, Box, ProtocolName, View, Views, plan_views
-from refinenet_core.tiling import SMALLEST_TILE_PIXELS, TiledMap
-from refinenet_core.workload import PIXELS_PER_PASS
+from refinenet_core.prediction.averaging import (
+    Fused,
+    ProbabilityMap,
+    WholeMap,
+    average_rows,
+    fuse,
+    fuse_batch,
+)
+from refinenet_core.prediction.batch_norm_folding import folded_copy
+from refinenet_core.prediction.cuda_graphs import CapturedShapes, GraphCapture
+from refinenet_core.prediction.network_pixels import PIXELS_PER_PASS
+from refinenet_core.prediction.prediction import AveragedImage, Prediction, StartedPrediction
+from refinenet_core.prediction.protocols import PROTOCOLS, ProtocolName, View, Views, plan_views
+from refinenet_core.prediction.tiling import SMALLEST_TILE_PIXELS, TiledMap
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-OUTSIDE_REGION = 255  # label of pixels that a protocol does not look at
-
-N = TypeVar("N", np.uint8, np.float32)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network says of one image.
-
-    Attributes:
-        labels: Class ids, shape (H, W), uint8.
-        confidence: Mean probability of the predicted class, shape (H, W), float32, 0 to 1; None if
-            only its mean was asked for.
-        mean_confidence: The mean of the confidence over all pixels.
-        probabilities: Mean probability of every class at a quarter of the size, shape
-            (C, ceil(H / 4), ceil(W / 4)), uint8, 255 for 1; None if it was not asked for.
-        shrunk: Whether, for want of memory, it was predicted in a smaller batch or smaller tiles
-            than the settings say, which may change last bits or, in tiles, some labels.
-        finite: Whether every probability of every scale and flip was a finite number. If not,
-            labels and confidence mean nothing: the precision does not hold the network's values,
-            or its weights are not finite.
-        region: Where in the image the labels lie: all of it, but with the protocol "fixed", which
-            leaves `OUTSIDE_REGION` elsewhere; `probabilities` are the region's.
-    """
-
-    labels: npt.NDArray[np.uint8]
-    confidence: npt.NDArray[np.float32] | None
-    mean_confidence: float
-    region: Box
-    probabilities: npt.NDArray[np.uint8] | None = None
-    shrunk: bool = False
-    finite: bool = True
-
-
-@dataclass(frozen=True)
-class _Averaged:
-    """What is known of one image's region: labels and confidence, and a `_quarter` on request.
-
-    `total` is the sum of all probabilities, shape (): not finite if one of them is not.
-    """
-
-    fused: Fused
-    probabilities: Tensor | None
-    total: Tensor
-
-
-@dataclass(frozen=True)
-class _Started:
-    """A prediction whose results may still be on their way from the device.
-
-    Attributes:
-        averaged: The results, on the host.
-        arrived: When they are there; None if they are.
-        size: Height and width of the image.
-        region: Where the results lie in it.
-        shrunk: As in `Prediction`.
-    """
-
-    averaged: _Averaged
-    arrived: torch.cuda.Event | None
-    size: tuple[int, int]
-    region: Box
-    shrunk: bool = False
-
-    def finished(self) -> Prediction:
-        """Wait for the results."""
-        fused = self.averaged.fused
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        return Prediction(
-            self._placed(self._array(fused.labels), OUTSIDE_REGION),
-            None if fused.confidence is None else self._placed(self._array(fused.confidence), 0.0),
-            fused.mean_confidence.item(),
-            self.region,
-            None
-            if self.averaged.probabilities is None
-            else self._array(self.averaged.probabilities),
-            self.shrunk,
-            bool(self.averaged.total.isfinite()),
-        )
-
-    def _array(self, values: Tensor) -> npt.NDArray[Any]:
-        """Return values as an array of its own: memory that a GPU writes to is scarce."""
-        array = values.numpy()
-        return array if self.arrived is None else array.copy()
-
-    def _placed(self, values: npt.NDArray[N], outside: float) -> npt.NDArray[N]:
-        """Return an array of the image's size with values in its region."""
-        if self.region.size == self.size:
-            return values
-        placed = np.full(self.size, outside, values.dtype)
-        placed[self.region.slices] = values
-        return placed
 
 
 class MultiScalePredictor:
@@ -141,7 +54,7 @@ class MultiScalePredictor:
         scales: Factors on the image's sides, each above 0.
         flip: Add the horizontally flipped image, as a second map of equal weight per scale.
         protocol: At which sizes the network looks at an image, and where maps are averaged: see
-            `refinenet_core.protocols`. Only "native" tiles what is too large for a pass.
+            `refinenet_core.prediction.protocols`. Only "native" tiles what is too large for a pass.
         device: Where to run, for example "cpu" or "cuda:0".
         precision: Precision of the network's arithmetic; "auto" is what `resolve_precision` says.
             Softmax and averaging are float32 always.
@@ -208,7 +121,7 @@ class MultiScalePredictor:
             folded_copy(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
         )
         # Of other networks only their author knows whether they launch the same each time.
-        self._captured: CapturedShapes[list[_Averaged]] | None = None
+        self._captured: CapturedShapes[list[AveragedImage]] | None = None
         if self.device.type == "cuda" and isinstance(self.network, RefineNet):
             self._captured = CapturedShapes(GraphCapture(self.device))
 
@@ -229,7 +142,7 @@ class MultiScalePredictor:
         for image in images:
             check_image(image)
         predictions: dict[int, Prediction] = {}
-        started: list[tuple[int, _Started]] = []
+        started: list[tuple[int, StartedPrediction]] = []
         # Equal inputs give equal bytes: no autotuned kernels, no TF32 under the name of float32.
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
@@ -253,7 +166,7 @@ class MultiScalePredictor:
             for start in range(0, len(indices), batch_size):
                 yield indices[start : start + batch_size]
 
-    def _start_within_memory(self, images: Sequence[Image]) -> list[_Started]:
+    def _start_within_memory(self, images: Sequence[Image]) -> list[StartedPrediction]:
         """Predict equal-sized images; for want of memory, fewer at a time, then in tiles.
 
         What was too much once is not tried again.
@@ -291,7 +204,7 @@ class MultiScalePredictor:
         self._working_pass = max(tried // 2, SMALLEST_TILE_PIXELS)
         return True
 
-    def _start_batch(self, images: Sequence[Image]) -> list[_Started]:
+    def _start_batch(self, images: Sequence[Image]) -> list[StartedPrediction]:
         images_BHWC = upload(images, self.device)
         if self._captured is None:
             averaged = self._average_batch(images_BHWC)
@@ -299,7 +212,7 @@ class MultiScalePredictor:
             averaged = self._captured.run(self._average_batch, images_BHWC)
         return [self._started(each, images[0]) for each in averaged]
 
-    def _average_batch(self, images_BHWC: Tensor) -> list[_Averaged]:
+    def _average_batch(self, images_BHWC: Tensor) -> list[AveragedImage]:
         """Average what the network says of equal-sized images; all of it on the device."""
         images_BCHW = centre(images_BHWC, self._normalisation)
         views = self._views(images_BCHW.shape[2], images_BCHW.shape[3])
@@ -312,17 +225,17 @@ class MultiScalePredictor:
         maps_of_images = [list(map(WholeMap, each)) for each in zip(*maps_BCHW, strict=True)]
         if views.fused_at_largest:
             return [
-                _Averaged(*self._average(maps, views), total)
+                AveragedImage(*self._average(maps, views), total)
                 for maps, total in zip(maps_of_images, totals_B, strict=True)
             ]
         size = views.region.size
         fused = fuse_batch(maps_BCHW, size, keep_confidence=self.confidence == "map")
         return [
-            _Averaged(each, _quarter(maps, size) if self.probabilities else None, total)
+            AveragedImage(each, _quarter(maps, size) if self.probabilities else None, total)
             for each, maps, total in zip(fused, maps_of_images, totals_B, strict=True)
         ]
 
-    def _start_tiled(self, image: Image) -> _Started:
+    def _start_tiled(self, image: Image) -> StartedPrediction:
         total = torch.zeros((), device=self.device)
 
         def probabilities(pixels_BCHW: Tensor, *, flip: bool) -> Tensor:
@@ -342,11 +255,11 @@ class MultiScalePredictor:
             for scale in self.scales
             for flip in self._flips
         ]
-        averaged = _Averaged(*self._average(maps, self._views(*image.shape[:2])), total)
+        averaged = AveragedImage(*self._average(maps, self._views(*image.shape[:2])), total)
         shrunk = self._working_pass < self.max_pixels_per_pass
         return replace(self._started(averaged, image), shrunk=shrunk)
 
-    def _started(self, averaged: _Averaged, image: Image) -> _Started:
+    def _started(self, averaged: AveragedImage, image: Image) -> StartedPrediction:
         """Begin to copy an image's results to the host."""
         on_gpu = self.device.type == "cuda"
 
@@ -354,7 +267,7 @@ class MultiScalePredictor:
             return values.to("cpu", non_blocking=on_gpu)  # of a GPU, into pinned memory
 
         fused, probabilities = averaged.fused, averaged.probabilities
-        on_host = _Averaged(
+        on_host = AveragedImage(
             Fused(
                 fetched(fused.labels),
                 None if fused.confidence is None else fetched(fused.confidence),
@@ -365,7 +278,7 @@ class MultiScalePredictor:
         )
         arrived = torch.cuda.current_stream(self.device).record_event() if on_gpu else None
         size = (image.shape[0], image.shape[1])
-        return _Started(on_host, arrived, size, self._views(*size).region)
+        return StartedPrediction(on_host, arrived, size, self._views(*size).region)
 
     def _views(self, height: int, width: int) -> Views:
         return plan_views(self.protocol, height, width, self.scales)

@@ -8,17 +8,16 @@ import triton
 from torch import Tensor
 from triton import language as tl
 
-from refinenet_core.fusion import Fused
-
 _BLOCK_PIXELS = 256  # of a program, one a thread
 
 
 def fuse_batch(
     maps: Sequence[Tensor], size: tuple[int, int], *, keep_confidence: bool
-) -> list[Fused]:
+) -> tuple[Tensor, Tensor | None, Tensor]:
     """Average whole probability maps at an image's size and take the best class of each pixel.
 
-    The rule is that of `fusion.fuse`. Only what is returned is written, and nothing is waited for.
+    The rule is that of `averaging.fuse`. Only what is returned is written, and nothing is waited
+    for.
 
     Args:
         maps: Probabilities of a batch of images, each of shape (B, C, h, w), float32, on one
@@ -27,7 +26,8 @@ def fuse_batch(
         keep_confidence: Whether to return the confidence of each pixel.
 
     Returns:
-        What was found of each image.
+        Class ids, shape (B, H, W), uint8; the mean probability of that class, of the same shape,
+        float32, or None; and its mean over each image, shape (B), float64.
     """
     height, width = size
     maps = [each.contiguous() for each in maps]
@@ -57,8 +57,7 @@ def fuse_batch(
             enable_fp_fusion=False,  # the plain way rounds each step, and borders hang on it
         )
     means_B = sums_BN.sum(dim=1, dtype=torch.float64) / (height * width)
-    confidences = confidence_BHW if keep_confidence else [None] * images
-    return [Fused(*each) for each in zip(labels_BHW, confidences, means_B, strict=True)]
+    return labels_BHW, confidence_BHW if keep_confidence else None, means_B
 
 
 # Sizes are not compiled in: a data set has many. In a tuple, Triton compiles whole numbers in

@@ -22,6 +22,9 @@ from torch.nn import functional
 _BAND_BYTES = 1 << 20  # of the sum of a band's probabilities, on a CPU: about its second cache
 _GPU_BAND_BYTES = 1 << 28
 
+FoundTensors = tuple[Tensor, Tensor | None, Tensor]
+"""Of a batch of images: labels and confidence, shape (B, H, W), and its mean, shape (B)."""
+
 
 @dataclass(frozen=True)
 class Fused:
@@ -83,7 +86,7 @@ def fuse(maps: Sequence[ProbabilityMap], size: tuple[int, int], *, keep_confiden
     """
     whole = [each.map_CHW[None] for each in maps if isinstance(each, WholeMap)]
     if len(whole) == len(maps) and (kernel := _kernel(maps[0].device)):
-        return kernel(whole, size, keep_confidence=keep_confidence)[0]
+        return fused_images(*kernel(whole, size, keep_confidence=keep_confidence))[0]
     return fuse_in_bands(maps, size, keep_confidence=keep_confidence)
 
 
@@ -92,7 +95,7 @@ def fuse_batch(
 ) -> list[Fused]:
     """Do what `fuse` does for images of equal size, from maps of shape (B, C, h, w), float32."""
     if kernel := _kernel(maps[0].device):
-        return kernel(maps, size, keep_confidence=keep_confidence)
+        return fused_images(*kernel(maps, size, keep_confidence=keep_confidence))
     return [
         fuse_in_bands(list(map(WholeMap, of_image)), size, keep_confidence=keep_confidence)
         for of_image in zip(*maps, strict=True)
@@ -120,12 +123,19 @@ def fuse_in_bands(
     return Fused(labels_HW, confidence_HW if keep_confidence else None, mean)
 
 
+def fused_images(labels_BHW: Tensor, confidence_BHW: Tensor | None, means_B: Tensor) -> list[Fused]:
+    """Return what the GPU's kernel has found of a batch of images, image by image."""
+    confidences = [None] * len(labels_BHW) if confidence_BHW is None else confidence_BHW
+    return [Fused(*each) for each in zip(labels_BHW, confidences, means_B, strict=True)]
+
+
 @cache
-def _kernel(device: torch.device) -> Callable[..., list[Fused]] | None:
+def _kernel(device: torch.device) -> Callable[..., FoundTensors] | None:
     """Return the averaging in Triton, or None where it is not there or cannot be compiled."""
     if device.type != "cuda" or find_spec("triton") is None:
         return None
-    kernel: Callable[..., list[Fused]] = import_module("refinenet_core.fusion_kernel").fuse_batch
+    module = import_module("refinenet_core.prediction.averaging_kernel")
+    kernel: Callable[..., FoundTensors] = module.fuse_batch
     try:
         kernel([torch.ones(1, 1, 1, 1, device=device)], (1, 1), keep_confidence=False)
     except torch.OutOfMemoryError:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from refinenet_core.networks.normalisation import scaled_size
-from refinenet_core.protocols import ProtocolName, plan_views
-from refinenet_core.tiling import tiled_pixels
+from refinenet_core.prediction.protocols import ProtocolName, plan_views
+from refinenet_core.prediction.tiling import tiled_pixels
 
 PIXELS_PER_PASS: Final = {"cpu": 1 << 22, "cuda": 1 << 24}
 """Default of `max_pixels_per_pass`, by kind of device."""

@@ -1,0 +1,1 @@
+"""From images to label maps: several scales, their average, tiles, and how fast it goes."""
