@@ -321,7 +321,7 @@ def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
     from jobs.score_tables import comparison_table
     from pipeline.comparison import compare
     from pipeline.comparison_page import verdict, write_comparison
-    from pipeline.uris import shown
+    from pipeline.storage.uris import shown
 
     comparison = compare(first, second)
     page = write_comparison(comparison, to)
@@ -401,7 +401,7 @@ def _pack(typed: dict[str, Any], *, as_json: bool) -> int:
 
 def _show(report: "RunReport", *, as_json: bool) -> None:
     from jobs.tables import report_table, shortfall_lines
-    from pipeline.uris import join, shown
+    from pipeline.storage.uris import join, shown
 
     if as_json:
         print_json(report.to_json())

@@ -175,7 +175,7 @@ def _show(state: "JobState", *, as_json: bool, log_is_shown: bool = False) -> in
 
 
 def _tell_local_paths(spec: Any) -> None:
-    from pipeline.uris import protocol_of, shown
+    from pipeline.storage.uris import protocol_of, shown
 
     local = [shown(uri) for uri in spec.locations if protocol_of(uri) == "file"]
     if local:

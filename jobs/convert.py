@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import SpecError
-from pipeline.storage import Storage
-from pipeline.uris import absolute_uri, protocol_of, shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri, protocol_of, shown
 from refinenet_core import (
     CheckpointError,
     CheckpointInfo,

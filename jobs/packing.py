@@ -11,8 +11,8 @@ from pipeline.errors import SpecError
 from pipeline.pack import PackedShard, PackFormat, PackReport, pack
 from pipeline.spec_problems import describe_problems
 from pipeline.spec_section import Section, Uri
-from pipeline.storage import Storage
-from pipeline.uris import extension
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import extension
 
 _MANIFESTS = ("csv", "jsonl", "ndjson", "json", "parquet")
 

@@ -13,7 +13,7 @@ from jobs.pictures import side_by_side
 from jobs.scenes import CLASSES, COLOURS, write_dataset
 from pipeline import JobSpec
 from pipeline.errors import OutputError
-from pipeline.uris import shown
+from pipeline.storage.uris import shown
 
 CHECKPOINT = Path(__file__).parent / "checkpoints" / "refinenet_lw_mobilenet_v2-scenes.pth"
 _TEMPLATE = Path(__file__).parent / "specs" / "quickstart.yaml"

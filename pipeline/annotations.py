@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipeline.mask_table import MaskRow
 from pipeline.polygons import Polygon, trace_polygons
 from pipeline.run_length import Runs, class_runs
-from pipeline.uris import without_extension
+from pipeline.storage.uris import without_extension
 from refinenet_core.labels.label_sets import LabelSet
 
 Labels = npt.NDArray[np.uint8]

@@ -11,7 +11,7 @@ from pipeline.errors import OutputError, StorageError
 from pipeline.job import JobRecord
 from pipeline.output import Output
 from pipeline.receipt import SegmentedPart
-from pipeline.retrying import RETRIES
+from pipeline.storage.retries import RETRIES
 
 
 class Committer:

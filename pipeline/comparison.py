@@ -15,8 +15,8 @@ from pipeline.job import differences
 from pipeline.paired_rows import Rows, ScoredRows, pair_rows
 from pipeline.past_run import PastRun
 from pipeline.plan import DatasetPlan
+from pipeline.storage.uris import join, shown
 from pipeline.summary import DatasetSummary, summarize_dataset
-from pipeline.uris import join, shown
 from refinenet_core.metrics.scores import Floats
 
 _LEAST_CHANGE: Final = 1e-9  # of an image's mIoU, to be shown

@@ -14,7 +14,7 @@ from pipeline.highlights import Highlight
 from pipeline.page import render_page
 from pipeline.past_run import PastRun
 from pipeline.report_page import LegendClass, cut_to_size, make_legend
-from pipeline.uris import absolute_uri, join, shown
+from pipeline.storage.uris import absolute_uri, join, shown
 
 _SECTIONS: Final = 24  # of datasets
 _PICTURES: Final = 24  # of a kind, over all datasets

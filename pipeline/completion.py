@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import refinenet_core
 from pipeline.errors import SpecError
 from pipeline.spec import JobSpec
-from pipeline.uris import shown
+from pipeline.storage.uris import shown
 from refinenet_core.labels.palettes import voc_colours
 
 if TYPE_CHECKING:

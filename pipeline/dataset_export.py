@@ -19,7 +19,7 @@ from pipeline.mask_table import MaskRow
 from pipeline.output import Output
 from pipeline.plan import PlannedShard
 from pipeline.safe_names import FileNames, Hashes
-from pipeline.uris import join, shown
+from pipeline.storage.uris import join, shown
 
 T = TypeVar("T")
 S = TypeVar("S")

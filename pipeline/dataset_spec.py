@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from pipeline.listed_locations import TARGET_PLACEHOLDERS
 from pipeline.spec_section import Section, Uri
-from pipeline.uris import expand_braces
+from pipeline.storage.uris import expand_braces
 from refinenet_core.labels.label_sets import LabelSet, label_set
 from refinenet_core.labels.palettes import voc_colours
 

@@ -13,8 +13,8 @@ from pipeline.decoding import allow_pixels
 from pipeline.errors import OutputError, SpecError
 from pipeline.export_formats import EXPORTERS, ExportFormat
 from pipeline.output import Output
-from pipeline.storage import Storage
-from pipeline.uris import absolute_uri, join, protocol_of, shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri, join, protocol_of, shown
 from pipeline.verification import read_job
 
 

@@ -24,7 +24,7 @@ from pipeline.overlay import blend
 from pipeline.packed_shards import PackedImage, write_tar
 from pipeline.safe_names import FileNames
 from pipeline.source_images import SourceImages
-from pipeline.uris import join
+from pipeline.storage.uris import join
 
 ExportFormat = Literal["labels", "palette", "overlay", "coco", "geojson", "webdataset"]
 

@@ -15,8 +15,8 @@ from pipeline.highlights import Highlights
 from pipeline.job import Fingerprint
 from pipeline.mask_rows import PartFile
 from pipeline.mask_table import fingerprint_of
-from pipeline.storage import Storage
-from pipeline.uris import join, protocol_of, shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import join, protocol_of, shown
 
 _CHILD_FILES: Final = 1000  # a process of its own, which takes a second to start, pays from here on
 _READERS: Final = 8  # at a time: a store's answers take longer than adding them up

@@ -20,7 +20,7 @@ from pipeline.run import plans_of
 from pipeline.size_sample import SizeSample, sample_sizes
 from pipeline.spec import JobSpec
 from pipeline.speed_record import SpeedRecord
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 _CALIBRATION_S = 20.0  # shared by the datasets
 

@@ -17,7 +17,7 @@ from pipeline.mask_table import MaskRow
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from refinenet_core.prediction.averaging import WholeMap, fuse
 
 

@@ -17,8 +17,8 @@ from pipeline.output import Output
 from pipeline.part import Part
 from pipeline.plan import DatasetPlan
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
-from pipeline.uris import shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import shown
 
 ROW_COLUMNS: Final = (
     "index",

@@ -19,8 +19,8 @@ from pipeline.output import Output
 from pipeline.part import group_part_files
 from pipeline.plan import DatasetPlan, PlannedShard
 from pipeline.source_images import SourceImage, SourceImages
+from pipeline.storage.uris import join, shown
 from pipeline.thumbnails import Thumbnails, distinct, draw_thumbnails
-from pipeline.uris import join, shown
 
 _THREADS: Final = 4  # each decodes an image, which may be large
 _READING_S: Final = 30.0  # for the images of a dataset; an image deep in a large tar takes its time

@@ -13,8 +13,8 @@ from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage, EncodedPart
 from pipeline.errors import StorageError
 from pipeline.output import Output
 from pipeline.part import Ending, Part
-from pipeline.storage import Storage
-from pipeline.uris import shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import shown
 from pipeline.work_item import WorkItem
 
 _THREADS = 16  # requests in flight: an object store answers one in some 10 to 50 ms

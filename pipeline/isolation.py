@@ -23,7 +23,7 @@ from pipeline.job import Job
 from pipeline.part_makers import part_maker_of
 from pipeline.receipt import SegmentedPart
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader
 
 _BYTES_PER_PIXEL = 24  # at the worst moment of decoding 16-bit samples

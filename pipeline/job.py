@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.dataset_spec import DATASET_NAME
 from pipeline.errors import OutputError
 from pipeline.spec import JobSpec
-from pipeline.uris import shown
+from pipeline.storage.uris import shown
 
 if TYPE_CHECKING:
     from refinenet_core import CheckpointReport

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fsspec.utils import glob_translate
 
-from pipeline.uris import expand_braces, has_wildcard, join, protocol_of
+from pipeline.storage.uris import expand_braces, has_wildcard, join, protocol_of
 
 if TYPE_CHECKING:
     from pipeline.dataset_spec import DatasetSpec

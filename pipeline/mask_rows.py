@@ -16,8 +16,8 @@ from pipeline.job import Fingerprint
 from pipeline.mask_table import MaskRow, fingerprint_of
 from pipeline.part_check import read_mask
 from pipeline.safe_names import Hashes, name_hash, safe_name
-from pipeline.storage import Storage
-from pipeline.uris import shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import shown
 
 Labels = npt.NDArray[np.uint8]
 

@@ -16,8 +16,8 @@ from pipeline.errors import OutputError, PlanError, StorageError
 from pipeline.listed_locations import listing_field
 from pipeline.packed_shards import PackedImage, write_table, write_tar
 from pipeline.planning import list_images
-from pipeline.storage import Storage
-from pipeline.uris import extension, join, shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import extension, join, shown
 
 PackFormat = Literal["webdataset", "parquet"]
 

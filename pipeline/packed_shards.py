@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources.webdataset import KEY_ATTRIBUTE
-from pipeline.uris import extension
+from pipeline.storage.uris import extension
 
 _ROW_GROUP_BYTES: Final = 32 << 20
 _ROW_GROUP_IMAGES: Final = 256

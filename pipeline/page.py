@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipeline.uris import shown
+from pipeline.storage.uris import shown
 
 
 def render_page(template: str, content: Mapping[str, Any]) -> bytes:

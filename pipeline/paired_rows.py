@@ -17,8 +17,8 @@ from pipeline.job import Fingerprint
 from pipeline.mask_rows import PartFile
 from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output
-from pipeline.storage import Storage
-from pipeline.uris import join
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import join
 from refinenet_core.metrics.scores import Floats
 
 Identities = npt.NDArray[np.uint64]

@@ -21,7 +21,7 @@ from pipeline.errors import DecodeError
 from pipeline.job import Fingerprint, differences
 from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, MaskRow, class_pixels
 from pipeline.part import Part
-from pipeline.uris import shown
+from pipeline.storage.uris import shown
 
 PLANNED_COLUMNS: Final = ("shard", "index", "key", "uri", "target_uri")
 

@@ -28,7 +28,7 @@ from pipeline.mask_table import (
 )
 from pipeline.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader
 from refinenet_core.labels.palettes import png_palette
 from refinenet_core.metrics.boundary import boundary_counts

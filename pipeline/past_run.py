@@ -10,9 +10,9 @@ from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri, join, shown
 from pipeline.timings import RunTimings
-from pipeline.uris import absolute_uri, join, shown
 from pipeline.verification import read_job
 
 

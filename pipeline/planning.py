@@ -13,8 +13,8 @@ from pipeline.shard_samples import count_images
 from pipeline.sources import folder, manifest, table, webdataset
 from pipeline.sources.files import find_files
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
-from pipeline.uris import glob_base, shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import glob_base, shown
 
 _SHOWN_FILES = 5
 

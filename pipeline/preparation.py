@@ -12,8 +12,8 @@ from pipeline.listed_locations import listing_field
 from pipeline.mask_table import TABLE_VERSION
 from pipeline.output_names import output_files
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
-from pipeline.uris import shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import shown
 
 if TYPE_CHECKING:
     from refinenet_core import CheckpointReport, RefineNet

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.output import Output
-from pipeline.uris import shown
+from pipeline.storage.uris import shown
 
 
 @dataclass(frozen=True)

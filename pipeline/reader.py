@@ -11,10 +11,10 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.encoded_part import EncodedPart
 from pipeline.image_reader import read_planned_images
 from pipeline.output import Output
-from pipeline.retrying import RETRIES
 from pipeline.shard_reader import ShardReader
 from pipeline.spec import JobSpec
 from pipeline.stopping import StopFlag
+from pipeline.storage.retries import RETRIES
 from pipeline.work_item import unpack_items
 
 

@@ -18,9 +18,9 @@ from pipeline.output_names import confusion_file
 from pipeline.plan import DatasetPlan
 from pipeline.share import Share
 from pipeline.spec import JobSpec
+from pipeline.storage.uris import join
 from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.timings import RunTimings
-from pipeline.uris import join
 
 SUMMARY_VERSION = 2
 

@@ -17,9 +17,9 @@ from pipeline.plan import DatasetPlan
 from pipeline.provenance import read_provenance
 from pipeline.report import RunReport
 from pipeline.spec import JobSpec
+from pipeline.storage.uris import shown
 from pipeline.summary import DatasetSummary
 from pipeline.thumbnails import distinct
-from pipeline.uris import shown
 from refinenet_core import LabelSet
 
 _SECTIONS: Final = 24  # of datasets; the page is bounded however many there are

@@ -17,10 +17,10 @@ from pipeline.planning import extend_plan, plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress, Observer, Silent
 from pipeline.report import RunReport, make_report, write_report
-from pipeline.retrying import RETRIES
 from pipeline.share import Share
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
+from pipeline.storage.retries import RETRIES
+from pipeline.storage.storage import Storage
 from pipeline.timings import time_run
 
 

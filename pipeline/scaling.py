@@ -28,7 +28,7 @@ from pipeline.receipt import StageSeconds
 from pipeline.sleeper import sleeper_of
 from pipeline.spec import JobSpec
 from pipeline.steady_state import Work, most_at_once, steady_state
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from refinenet_core.cpu_name import processor_name
 
 STEADY_S: Final = 60.0  # of work for each actor, where the number of images is not given

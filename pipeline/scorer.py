@@ -11,7 +11,7 @@ from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.predictions import PredictionReader
 from pipeline.receipt import StageSeconds
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 
 class Scorer(PartMaker):

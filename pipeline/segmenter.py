@@ -12,7 +12,7 @@ from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.preparation import load_model
 from pipeline.receipt import StageSeconds
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from refinenet_core import CheckpointError, MultiScalePredictor, Prediction
 
 

@@ -16,8 +16,8 @@ from pipeline.part import Ending, Part
 from pipeline.plan import ShardFile
 from pipeline.shard_samples import read_shard
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
-from pipeline.uris import shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import shown
 from pipeline.work_item import WorkItem
 
 

@@ -9,8 +9,8 @@ from pipeline.errors import ShardBrokenError, StorageError
 from pipeline.plan import ShardFile
 from pipeline.sources.table import read_rows
 from pipeline.sources.webdataset import read_samples
-from pipeline.storage import Storage
-from pipeline.uris import shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import shown
 
 _BLOCK_BYTES = 8 << 20  # asked for at a time
 

@@ -20,7 +20,7 @@ from pipeline.errors import DecodeError, ShardBrokenError, StorageError
 from pipeline.plan import DatasetPlan, ShardFile
 from pipeline.sources.table import read_rows
 from pipeline.sources.webdataset import read_samples
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 SAMPLED_IMAGES: Final = 256  # of a list of single objects
 SAMPLED_SHARDS: Final = 16

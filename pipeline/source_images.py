@@ -16,7 +16,7 @@ from pipeline.label_images import ClassIds
 from pipeline.mask_table import MaskRow
 from pipeline.plan import PlannedShard
 from pipeline.shard_samples import read_shard
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader
 
 Pixels = npt.NDArray[np.uint8]

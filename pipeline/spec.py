@@ -19,7 +19,7 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.spec_problems import describe_problems
 from pipeline.spec_section import Section, Uri
-from pipeline.uris import has_password, protocol_of, without_password
+from pipeline.storage.uris import has_password, protocol_of, without_password
 from refinenet_core.metrics.scores import Rule
 
 MIB = 1 << 20

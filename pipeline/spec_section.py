@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pipeline.uris import absolute_uri, fault_of, protocol_of
+from pipeline.storage.uris import absolute_uri, fault_of, protocol_of
 
 
 class Section(BaseModel):

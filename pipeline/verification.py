@@ -22,8 +22,8 @@ from pipeline.part import ShardFiles, group_part_files, part_file_name
 from pipeline.part_check import PLANNED_COLUMNS, CheckedPart, PartRules, check_part
 from pipeline.plan import DatasetPlan, PlannedShard
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
-from pipeline.uris import absolute_uri, join, protocol_of, shown
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri, join, protocol_of, shown
 
 _THREADS: Final = 4  # each holds one part
 _RUN_AGAIN: Final = "run the job again: refinenet-batch run SPEC"

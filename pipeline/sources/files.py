@@ -2,8 +2,9 @@
 
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
-from pipeline.storage import Storage, StoredObject
-from pipeline.uris import expand_braces, has_wildcard, shown
+from pipeline.storage.listing import StoredObject
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import expand_braces, has_wildcard, shown
 
 
 def find_files(dataset: DatasetSpec, storage: Storage) -> list[StoredObject]:

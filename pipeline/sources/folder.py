@@ -11,8 +11,8 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.listed_locations import target_folder
 from pipeline.plan import LISTED_SCHEMA
-from pipeline.storage import Storage
-from pipeline.uris import glob_base, shown, without_extension
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import glob_base, shown, without_extension
 
 _OBJECTS: Final = pa.schema(
     [("uri", pa.string()), ("size_bytes", pa.int64()), ("stamp", pa.string())]

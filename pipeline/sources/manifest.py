@@ -16,8 +16,9 @@ from pipeline.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.plan import LISTED_SCHEMA
 from pipeline.sources.files import find_files
-from pipeline.storage import Storage, StoredObject
-from pipeline.uris import extension, fault_of, join, resolve, shown, without_extension
+from pipeline.storage.listing import StoredObject
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import extension, fault_of, join, resolve, shown, without_extension
 
 _THREADS: Final = 32
 _LIST_FROM: Final = 50  # images named in one folder from which on listing it is cheaper

@@ -12,8 +12,9 @@ from pipeline.errors import PlanError, ShardBrokenError, StorageError
 from pipeline.plan import ShardFile
 from pipeline.sources.files import find_files
 from pipeline.sources.folder import target_uri
-from pipeline.storage import Storage, StoredObject
-from pipeline.uris import fault_of, resolve, shown, without_extension
+from pipeline.storage.listing import StoredObject
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import fault_of, resolve, shown, without_extension
 
 _BATCH_ROWS: Final = 16
 _BUFFER_BYTES: Final = 1 << 20

@@ -10,7 +10,7 @@ from pipeline.errors import ShardBrokenError
 from pipeline.plan import ShardFile
 from pipeline.sources.files import find_files
 from pipeline.sources.tar_stream import TarMember, read_members
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 KEY_ATTRIBUTE: Final = "REFINENET.key"  # pax attribute: the key, where a name cannot hold it
 WINDOW_MEMBERS: Final = 256  # a sample's members lie within so many of each other

@@ -10,8 +10,8 @@ import pytest
 
 import command
 from object_store import free_ports, running_object_store
-from pipeline.storage import Storage
-from pipeline.uris import absolute_uri
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri
 from tiny_job import TinyJob
 
 pytestmark = pytest.mark.ray

@@ -10,7 +10,7 @@ from pipeline.errors import ActorError, DeviceError, SpecError
 from pipeline.preparation import prepare_job
 from pipeline.progress import Silent
 from pipeline.segmenter import Segmenter
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from tiny_job import save_checkpoint
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -31,7 +31,7 @@ from pipeline.planning import extend_plan, plan_dataset
 from pipeline.receipt import Receipt, SegmentedPart
 from pipeline.shard_reader import ShardReader
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from refinenet_core import CheckpointReport
 from tars import make_tar
 

@@ -17,7 +17,7 @@ from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.scorer import Scorer
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from refinenet_core import confusion_matrix
 from tiny_job import CLASSES, TinyJob, decode_mask, picture
 

@@ -8,7 +8,7 @@ import pytest
 from mask_tables import FINGERPRINT, write_mask_table
 from pipeline.errors import OutputError
 from pipeline.fold import PartFiles
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 CLASSES = 7
 

@@ -6,7 +6,7 @@ from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError, StorageError
 from pipeline.plan import LISTED_SCHEMA
 from pipeline.sources.folder import list_images
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 
 def dataset(**fields):

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline import JobSpec, run, verify
 from pipeline.errors import OutputError, SpecError
 from pipeline.preparation import prepare_job
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from tiny_job import TinyJob, decode_mask
 
 pytestmark = [pytest.mark.ray]

@@ -15,8 +15,8 @@ from pipeline.part import Part
 from pipeline.planning import plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.receipt import Receipt, SegmentedPart
-from pipeline.storage import Storage
-from pipeline.uris import absolute_uri
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 

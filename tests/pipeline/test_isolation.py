@@ -13,7 +13,7 @@ from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.segmenter import Segmenter
 from pipeline.stopping import StopFlag
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 

@@ -11,8 +11,8 @@ import pytest
 import listing_server
 from listing_server import running_listing_server
 from pipeline.errors import StorageError
-from pipeline.storage import Storage
-from pipeline.uris import absolute_uri
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri
 
 FILES = (
     "B.png",

@@ -10,7 +10,7 @@ import pytest
 from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.sources.manifest import list_images
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 NAMES = ["b/two, and more.png", "a/one.png", 'c/"three" ü.png']
 

@@ -25,8 +25,8 @@ from pipeline.dataset_spec import DatasetSpec, DecodeSpec
 from pipeline.decoding import decode_image
 from pipeline.errors import DecodeError
 from pipeline.pack import pack
-from pipeline.storage import Storage
-from pipeline.uris import without_extension
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import without_extension
 from tiny_job import CLASSES, MODEL, decode_mask
 
 FORMS = ("folder", "packed-tar", "table", "manifest")

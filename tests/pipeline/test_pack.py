@@ -15,7 +15,7 @@ from pipeline.pack import pack
 from pipeline.plan import ShardFile
 from pipeline.sources.table import read_rows
 from pipeline.sources.webdataset import read_samples
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 NAMES = ["a.png", "deep/a.png", "b.c.d.png", "b_c_d.png", "ünï 图 <script>.png", "noextension"]
 KEYS = sorted(name.removesuffix(".png") for name in NAMES)

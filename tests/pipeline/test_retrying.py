@@ -7,8 +7,8 @@ import pytest
 
 from chaos.faulty_proxy import FaultyProxy
 from pipeline.errors import StorageError, StorageFullError
-from pipeline.retrying import RETRIES, passes
-from pipeline.storage import Storage
+from pipeline.storage.retries import RETRIES, passes
+from pipeline.storage.storage import Storage
 
 FOLDER = "s3://results/retrying"
 

@@ -7,7 +7,7 @@ import pytest
 
 from object_store import ACCESS_KEY, SECRET_KEY
 from pipeline.errors import StorageError
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 pytestmark = pytest.mark.s3
 

@@ -7,7 +7,7 @@ from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from refinenet_core import build_model, published_state_dict
 from tiny_job import MODEL
 

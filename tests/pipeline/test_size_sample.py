@@ -12,7 +12,7 @@ from pipeline.estimate import estimate_dataset
 from pipeline.planning import plan_dataset
 from pipeline.size_sample import SAMPLED_IMAGES, SAMPLED_SHARDS, sample_sizes
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from tars import make_tar
 
 

@@ -9,9 +9,9 @@ import tracemalloc
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.storage import Storage
-from pipeline.storage_errors import says_exists
-from pipeline.uris import absolute_uri
+from pipeline.storage.error_messages import says_exists
+from pipeline.storage.storage import Storage
+from pipeline.storage.uris import absolute_uri
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])

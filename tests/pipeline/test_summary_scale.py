@@ -21,7 +21,7 @@ from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.report import make_report
 from pipeline.spec import JobSpec
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from pipeline.timings import RunTimings
 
 output, plan = sys.argv[1:]

@@ -10,7 +10,7 @@ from pipeline.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.errors import PlanError, ShardBrokenError
 from pipeline.plan import ShardFile
 from pipeline.sources.table import holds_uris, list_shards, read_rows
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 
 BYTES = [bytes([n]) * (n + 1) for n in range(10)]
 

@@ -16,7 +16,7 @@ from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader
 from refinenet_core import LabelSet, label_set
 from refinenet_core.labels.palettes import voc_colours

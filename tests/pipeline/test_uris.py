@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.uris import absolute_uri, glob_base, join, protocol_of, shown
+from pipeline.storage.uris import absolute_uri, glob_base, join, protocol_of, shown
 
 
 def test_plain_paths_become_file_uris_and_are_shown_as_paths(tmp_path, monkeypatch):

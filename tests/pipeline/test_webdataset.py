@@ -10,7 +10,7 @@ from pipeline.dataset_spec import DatasetSpec, MembersSpec
 from pipeline.errors import PlanError, ShardBrokenError
 from pipeline.sources import webdataset
 from pipeline.sources.webdataset import KEY_ATTRIBUTE, WINDOW_MEMBERS, list_shards, read_samples
-from pipeline.storage import Storage
+from pipeline.storage.storage import Storage
 from tars import make_tar, member_offsets
 
 PAIRS = [(f"{n:03d}.{kind}", f"{kind} {n}".encode() * 300) for n in range(5) for kind in "jp"]

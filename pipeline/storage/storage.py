@@ -16,14 +16,12 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import StorageError
-from pipeline.listing import StoredObject, list_names, list_pages, stored_object
-from pipeline.retrying import RETRIES, Attempt, ShortReadError
-from pipeline.storage_errors import explained, says_exists
-from pipeline.uris import PROTOCOLS, protocol_of, shown
+from pipeline.storage.error_messages import explained, says_exists
+from pipeline.storage.listing import StoredObject, list_names, list_pages, stored_object
+from pipeline.storage.retries import RETRIES, Attempt, ShortReadError
+from pipeline.storage.uris import PROTOCOLS, protocol_of, shown
 
 T = TypeVar("T")
-
-__all__ = ["Storage", "StorageOptions", "StoredObject"]
 
 StorageOptions = Mapping[str, Mapping[str, Any]]
 
@@ -44,7 +42,7 @@ _IN_ORDER: Final = {"cache_type": "background", "cache_options": {"maxblocks": 2
 class Storage:
     """Access to every URI that a job names, on the driver and, pickled, on the workers.
 
-    Faults that pass are tried again, see `pipeline.retrying`; a StorageError is what is left.
+    Faults that pass are tried again, see `storage.retries`; a StorageError is what is left.
 
     Args:
         options: Options by protocol, as fsspec takes them: `{"s3": {"endpoint_url": …}}`.

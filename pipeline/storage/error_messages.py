@@ -13,8 +13,8 @@ from pipeline.errors import (
     StorageFullError,
     StorageUnavailableError,
 )
-from pipeline.retrying import causes, passes
-from pipeline.uris import protocol_of, shown
+from pipeline.storage.retries import causes, passes
+from pipeline.storage.uris import protocol_of, shown
 
 # What readers of an open file raise about its content: that is not the storage's.
 _OF_THE_READER: Final = (ShardBrokenError, pa.ArrowException)

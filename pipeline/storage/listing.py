@@ -16,8 +16,8 @@ from fsspec.asyn import sync
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
-from pipeline.retrying import Attempt
-from pipeline.uris import glob_base, has_wildcard
+from pipeline.storage.retries import Attempt
+from pipeline.storage.uris import glob_base, has_wildcard
 
 _PAGE_FILES: Final = 1000  # as many as S3 puts into an answer
 _TEMPORARY: Final = re.compile(r"\..*\.tmp")
