@@ -73,7 +73,7 @@ def run_command(
     }
 
     def command(display: "ProgressDisplay") -> int:
-        from pipeline.share import Share
+        from pipeline.spec.share import Share
 
         if share is not None:
             how["share"] = Share.parse(share)

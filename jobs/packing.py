@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import ByteSize, Field, ValidationError
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.pack import PackedShard, PackFormat, PackReport, pack
-from pipeline.spec_problems import describe_problems
-from pipeline.spec_section import Section, Uri
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.problems import describe_problems
+from pipeline.spec.section import Section, Uri
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import extension
 

@@ -13,7 +13,7 @@ import yaml
 from pipeline import JobSpec
 from pipeline.code_folder import write_code
 from pipeline.required_variables import check_names
-from pipeline.share import Share
+from pipeline.spec.share import Share
 
 if TYPE_CHECKING:
     from jobs.job_server import JobServer

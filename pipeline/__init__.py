@@ -4,7 +4,7 @@ from pipeline.errors import PipelineError
 from pipeline.export import ExportReport, export
 from pipeline.report import RunReport
 from pipeline.run import plan, run
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.verification import VerifyReport, verify
 
 __all__ = [

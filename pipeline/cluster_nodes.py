@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import ClusterError, DeviceError
-from pipeline.job import device_of
-from pipeline.spec import ActorsSpec, JobSpec, ResourcesSpec
+from pipeline.spec.job_spec import ActorsSpec, JobSpec, ResourcesSpec
+from pipeline.spec.resolved_job import device_of
 
 _GPU_TIMEOUT_S = 900  # a machine with a GPU may have to be started first
 

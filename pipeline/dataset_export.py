@@ -11,14 +11,14 @@ from itertools import accumulate
 from typing import Final, Self, TypeVar
 
 from pipeline.committed import Committed
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import OutputError
-from pipeline.job import Fingerprint
 from pipeline.mask_rows import Labels, PartFile
 from pipeline.mask_table import MaskRow
 from pipeline.output import Output
 from pipeline.plan import PlannedShard
 from pipeline.safe_names import FileNames, Hashes
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.uris import join, shown
 
 T = TypeVar("T")

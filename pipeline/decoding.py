@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from pipeline.dataset_spec import DecodeSpec
 from pipeline.errors import DecodeError
+from pipeline.spec.dataset_spec import DecodeSpec
 
 # Formats whose pixels are known to come out right. The others of Pillow's are drawings, which need
 # an interpreter, containers without a decoder, or rare ones in which it drops bits without a word.

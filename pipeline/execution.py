@@ -11,7 +11,6 @@ import pyarrow as pa
 from pipeline.commit import Committer
 from pipeline.cores import usable_cores
 from pipeline.errors import ActorError, StorageError
-from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.progress import Observer
@@ -19,7 +18,8 @@ from pipeline.ray_session import TASK_RETRIES, running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
 from pipeline.run_metrics import RunMetrics, parts_left
-from pipeline.spec import ActorsSpec
+from pipeline.spec.job_spec import ActorsSpec
+from pipeline.spec.resolved_job import Job, JobRecord
 from pipeline.stopping import Interruption, StopFlag
 from pipeline.work_item import WorkItem, legs, pack_items
 

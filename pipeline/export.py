@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from pipeline.dataset_export import DatasetExport, ExportedDataset, ExportProgress
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.decoding import allow_pixels
 from pipeline.errors import OutputError, SpecError
 from pipeline.export_formats import EXPORTERS, ExportFormat
 from pipeline.output import Output
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, protocol_of, shown
 from pipeline.verification import read_job

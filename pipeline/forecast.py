@@ -11,14 +11,14 @@ from pipeline.calibration import CALIBRATING_IMAGES, calibrate
 from pipeline.errors import SpecError
 from pipeline.estimate import DatasetEstimate, JobEstimate, Speed, Work, estimate_dataset
 from pipeline.execution import plan_pool
-from pipeline.job import Job
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress
 from pipeline.run import plans_of
 from pipeline.size_sample import SizeSample, sample_sizes
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
+from pipeline.spec.resolved_job import Job
 from pipeline.speed_record import SpeedRecord
 from pipeline.storage.storage import Storage
 

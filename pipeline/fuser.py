@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from pipeline.encoded_part import EncodedPart
 from pipeline.fusion_inputs import FusionInput, InputRows, read_inputs
-from pipeline.job import Job
 from pipeline.mask_table import MaskRow
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds
+from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
 from refinenet_core.prediction.averaging import WholeMap, fuse

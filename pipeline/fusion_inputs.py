@@ -1,6 +1,5 @@
 """The outputs that a fusion averages: what they must have in common, and their rows."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,14 +8,14 @@ from typing import IO, Any, Final
 
 import pyarrow.parquet as pq
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import OutputError, SpecError
-from pipeline.job import Fingerprint
-from pipeline.mask_table import TABLE_VERSION, fingerprint_of
+from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output
 from pipeline.part import Part
 from pipeline.plan import DatasetPlan
-from pipeline.spec import JobSpec
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint, digest_of
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 
@@ -56,7 +55,7 @@ class FusionInput:
     @property
     def digest(self) -> str:
         """SHA-256 of what decided its results."""
-        return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
+        return digest_of(self.fingerprint)
 
     @property
     def at_stride_four(self) -> bool:

@@ -9,7 +9,6 @@ from itertools import chain, groupby
 from typing import Final
 
 from pipeline.confusions import Confusion, largest_error
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.decoding import allow_pixels
 from pipeline.errors import StorageError
 from pipeline.highlights import Highlight, Highlights, RowPlace
@@ -19,6 +18,7 @@ from pipeline.output import Output
 from pipeline.part import group_part_files
 from pipeline.plan import DatasetPlan, PlannedShard
 from pipeline.source_images import SourceImage, SourceImages
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.uris import join, shown
 from pipeline.thumbnails import Thumbnails, distinct, draw_thumbnails
 

@@ -14,14 +14,14 @@ from typing import Self
 import pyarrow as pa
 
 from pipeline.child_process import ChildDiedError, ChildProcess
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.decoding import allow_pixels, decode_image
 from pipeline.decoding_threads import decode_each
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import PipelineError
-from pipeline.job import Job
 from pipeline.part_makers import part_maker_of
 from pipeline.receipt import SegmentedPart
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader

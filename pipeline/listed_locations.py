@@ -3,16 +3,15 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from fsspec.utils import glob_translate
 
+from pipeline.spec.dataset_spec import TARGET_PLACEHOLDERS
 from pipeline.storage.uris import expand_braces, has_wildcard, join, protocol_of
 
 if TYPE_CHECKING:
-    from pipeline.dataset_spec import DatasetSpec
-
-TARGET_PLACEHOLDERS: Final = ("{relpath}", "{stem}")
+    from pipeline.spec.dataset_spec import DatasetSpec
 
 
 def target_folder(pattern: str) -> str:

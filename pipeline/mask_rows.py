@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import DecodeError, OutputError
-from pipeline.job import Fingerprint
 from pipeline.mask_table import MaskRow, fingerprint_of
 from pipeline.part_check import read_mask
 from pipeline.safe_names import Hashes, name_hash, safe_name
+from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.part import Part
+from pipeline.spec.fingerprint import TABLE_VERSION
 from refinenet_core.metrics.scores import ClassCounts
 
-TABLE_VERSION = 2
 METADATA_KEY: Final = b"refinenet_batch"
 
 MASK_SCHEMA = pa.schema(

@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 
 from pipeline.committed import Committed
 from pipeline.errors import OutputError, StorageError
-from pipeline.job import Job, JobRecord, differences
 from pipeline.output_names import JOB_FILE, RESULT_FILES, confusion_file, masks_folder, plan_file
 from pipeline.part import Part, is_part_file
 from pipeline.plan import DatasetPlan
 from pipeline.progress import DatasetProgress, measure_progress
+from pipeline.spec.fingerprint import differences
+from pipeline.spec.resolved_job import Job, JobRecord
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join, shown
 from pipeline.work_item import WorkItem

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.highlights import RowPlace
-from pipeline.job import Fingerprint
 from pipeline.mask_rows import PartFile
 from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output
+from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join
 from refinenet_core.metrics.scores import Floats

@@ -18,9 +18,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from pipeline.decoding import guard, refuse_damaged
 from pipeline.errors import DecodeError
-from pipeline.job import Fingerprint, differences
 from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, MaskRow, class_pixels
 from pipeline.part import Part
+from pipeline.spec.fingerprint import Fingerprint, differences
 from pipeline.storage.uris import shown
 
 PLANNED_COLUMNS: Final = ("shard", "index", "key", "uri", "target_uri")

@@ -11,12 +11,10 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.decoding import DecodedImage, Pixels, allow_pixels, decode_image, stored_pixels
 from pipeline.decoding_threads import decode_each
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import DecodeError
-from pipeline.job import Job
 from pipeline.label_images import ClassIds
 from pipeline.mask_table import (
     MaskRow,
@@ -27,6 +25,8 @@ from pipeline.mask_table import (
     sparse_confusion,
 )
 from pipeline.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader

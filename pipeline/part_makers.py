@@ -1,7 +1,7 @@
 """Which stage makes a job's parts: the network, masks that exist, or other outputs."""
 
-from pipeline.job import Job
 from pipeline.part_maker import PartMaker
+from pipeline.spec.resolved_job import Job
 
 
 def part_maker_of(job: Job) -> type[PartMaker]:

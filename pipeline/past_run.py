@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import OutputError
-from pipeline.job import Fingerprint
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.report import RunReport, make_report, write_report
-from pipeline.spec import JobSpec
+from pipeline.spec.fingerprint import Fingerprint
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, shown
 from pipeline.timings import RunTimings

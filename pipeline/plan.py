@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.part import shard_slug
-from pipeline.share import Share
+from pipeline.spec.share import Share
 
 SHARD_PARTS: Final = 16  # parts in a shard that the plan cuts
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.plan import SHARD_PARTS, DatasetPlan, ShardFile, plan_images, plan_shard_files
 from pipeline.shard_samples import count_images
 from pipeline.sources import folder, manifest, table, webdataset
 from pipeline.sources.files import find_files
-from pipeline.spec import JobSpec
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import glob_base, shown
 

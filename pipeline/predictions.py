@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.dataset_spec import DecodeSpec, PredictionsSpec
 from pipeline.decoding import guard, open_image
 from pipeline.errors import DecodeError
 from pipeline.label_images import ClassIds, LabelsError, LabelTable
+from pipeline.spec.dataset_spec import DecodeSpec, PredictionsSpec
 from refinenet_core.labels.label_sets import LabelSet
 
 OUTSIDE: Final = 255

@@ -1,26 +1,21 @@
 """Preparing a job: what it starts from is read, everything that decides results is fixed."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
 import refinenet_core
-from pipeline.completion import complete_spec
 from pipeline.errors import SpecError
-from pipeline.fusion_inputs import FusionInput, fused_spec, read_inputs
-from pipeline.job import Job, device_of
+from pipeline.fusion_inputs import fused_spec, read_inputs
 from pipeline.listed_locations import listing_field
-from pipeline.mask_table import TABLE_VERSION
 from pipeline.output_names import output_files
-from pipeline.spec import JobSpec
+from pipeline.spec.checkpoint import complete_spec, load_model
+from pipeline.spec.fingerprint import (
+    common_fingerprint,
+    fusing_fingerprint,
+    scoring_fingerprint,
+    segmenting_fingerprint,
+)
+from pipeline.spec.job_spec import JobSpec
+from pipeline.spec.resolved_job import Job, device_of
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
-
-if TYPE_CHECKING:
-    from refinenet_core import CheckpointReport, RefineNet
-
-FUSING_RULE = "quarter-bicubic-mean/1"  # changes with anything that changes a label
-SCORING_RULE = "masks/1"  # changes with anything that changes what a mask is taken to say
-AVERAGING_RULE = "softmax-stride4-bilinear-mean/2"  # changes with anything that changes a label
 
 
 def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> Job:
@@ -42,10 +37,11 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     if spec.fuse is not None:
         inputs = read_inputs(spec, storage)
         spec = fused_spec(spec, inputs)
-        return Job(spec, None, 0, _fusing(inputs) | _common(spec))
+        outputs = [(each.digest, each.weight) for each in inputs]
+        return Job(spec, None, 0, fusing_fingerprint(outputs) | common_fingerprint(spec))
     _check_output(spec)
     if spec.model is None:
-        return Job(spec, None, 0, _scoring(spec) | _common(spec))
+        return Job(spec, None, 0, scoring_fingerprint(spec) | common_fingerprint(spec))
     import torch  # noqa: PLC0415 - whoever imports the pipeline to read or write needs none
 
     gpus = torch.cuda.device_count() if gpus is None else gpus
@@ -58,7 +54,7 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     precision = refinenet_core.resolve_precision(
         spec.inference.precision, device_of(spec, gpus_per_actor)
     )
-    fingerprint = _segmenting(spec, report.sha256, precision) | _common(spec)
+    fingerprint = segmenting_fingerprint(spec, report.sha256, precision) | common_fingerprint(spec)
     return Job(spec, report, gpus_per_actor, fingerprint)
 
 
@@ -73,23 +69,6 @@ def _check_output(spec: JobSpec) -> None:
                 "for inputs; give an output outside of it"
             )
             raise SpecError("output", (problem,))
-
-
-def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, CheckpointReport]":
-    """Build the network of a complete spec and load its checkpoint.
-
-    Raises:
-        CheckpointError: The checkpoint does not fit the model.
-    """
-    asked = spec.network
-    model = refinenet_core.build_model(
-        asked.name or "",
-        asked.num_classes or 0,
-        poolings=asked.poolings or 0,
-        improved_pooling=bool(asked.improved_pooling),
-        device="meta",
-    )
-    return model, refinenet_core.load_checkpoint(model, checkpoint, source=shown(asked.checkpoint))
 
 
 def _gpus_per_actor(spec: JobSpec, gpus: int) -> float:
@@ -107,69 +86,3 @@ def _gpus_per_actor(spec: JobSpec, gpus: int) -> float:
             (f"is {asked:g}, but there are {gpus} GPUs here; lower it, or 0 runs on the CPU",),
         )
     return float(asked)
-
-
-def _segmenting(spec: JobSpec, checkpoint_sha256: str, precision: str) -> dict[str, Any]:
-    """Return what decides the labels of a network."""
-    return {
-        "model": spec.network.name,
-        "num_classes": spec.network.num_classes,
-        "poolings": spec.network.poolings,
-        "improved_pooling": spec.network.improved_pooling,
-        "checkpoint_sha256": checkpoint_sha256,
-        "precision": precision,
-        "scales": list(spec.inference.scales),
-        "flip": spec.inference.flip,
-        "protocol": spec.inference.protocol,
-        "averaging": AVERAGING_RULE,
-        "batch_pixels": spec.inference.batch_pixels,
-        "max_pixels_per_pass": spec.inference.max_pixels_per_pass,
-        "probabilities": spec.inference.probabilities,
-    }
-
-
-def _fusing(inputs: Sequence[FusionInput]) -> dict[str, Any]:
-    """Return what decides the labels of averaged probabilities."""
-    return {
-        "fusing": FUSING_RULE,
-        "fused": [{"fingerprint_sha256": each.digest, "weight": each.weight} for each in inputs],
-    }
-
-
-def _scoring(spec: JobSpec) -> dict[str, Any]:
-    """Return what decides the labels of masks that exist already."""
-    return {
-        "scoring": SCORING_RULE,
-        "predictions": {
-            dataset.name: dataset.predictions and dataset.predictions.model_dump(mode="json")
-            for dataset in spec.datasets
-        },
-    }
-
-
-def _common(spec: JobSpec) -> dict[str, Any]:
-    """Return what decides the results of any job."""
-    return {
-        "boundary_iou": spec.metrics.boundary_iou,
-        "datasets": [
-            {
-                "name": dataset.name,
-                "format": dataset.format,
-                "images": dataset.images,
-                "targets": dataset.targets,
-                "members": dataset.members and dataset.members.model_dump(mode="json"),
-                "columns": dataset.columns and dataset.columns.model_dump(mode="json"),
-                "labels": dataset.labels.model_dump(mode="json"),
-                "decode": dataset.decode.model_dump(mode="json", exclude={"timeout_s"}),
-                "classes": list(dataset.label_set().classes),
-                "colours": [list(colour) for colour in dataset.label_set().colours],
-                "ignore_index": dataset.label_set().ignore_index,
-                "encoding": dataset.label_set().encoding,
-            }
-            for dataset in spec.datasets
-        ],
-        "part_images": spec.part_images,
-        "part_bytes": int(spec.part_bytes),
-        "limit_images": spec.limit_images,
-        "table_version": TABLE_VERSION,
-    }

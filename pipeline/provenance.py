@@ -1,6 +1,5 @@
 """The provenance of results: what ran, as the output's `job.json` tells."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.output import Output
+from pipeline.spec.fingerprint import digest_of
 from pipeline.storage.uris import shown
 
 
@@ -38,11 +38,6 @@ def read_provenance(output: Output) -> Provenance:
     facts += [(name, str(version)) for name, version in content["versions"].items()]
     spec = yaml.safe_dump(content["spec"], sort_keys=False, allow_unicode=True, width=100)
     return Provenance(facts, spec)
-
-
-def digest_of(fingerprint: Any) -> str:
-    """Return the SHA-256 of a fingerprint, in hexadecimal digits."""
-    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
 def _checkpoint_facts(checkpoint: Any) -> list[tuple[str, str]]:

@@ -7,12 +7,12 @@ from time import time
 
 import pyarrow as pa
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.encoded_part import EncodedPart
 from pipeline.image_reader import read_planned_images
 from pipeline.output import Output
 from pipeline.shard_reader import ShardReader
-from pipeline.spec import JobSpec
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.stopping import StopFlag
 from pipeline.storage.retries import RETRIES
 from pipeline.work_item import unpack_items

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from pipeline.bottleneck import bottleneck
 from pipeline.fold import PartFiles
 from pipeline.highlights import Highlights
-from pipeline.job import Fingerprint
 from pipeline.output import Output
 from pipeline.output_names import confusion_file
 from pipeline.plan import DatasetPlan
-from pipeline.share import Share
-from pipeline.spec import JobSpec
+from pipeline.spec.fingerprint import Fingerprint
+from pipeline.spec.job_spec import JobSpec
+from pipeline.spec.share import Share
 from pipeline.storage.uris import join
 from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.timings import RunTimings

@@ -16,7 +16,7 @@ from pipeline.page import render_page
 from pipeline.plan import DatasetPlan
 from pipeline.provenance import read_provenance
 from pipeline.report import RunReport
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.uris import shown
 from pipeline.summary import DatasetSummary
 from pipeline.thumbnails import distinct

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.cluster import joined_cluster
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
 from pipeline.execution import Execution
 from pipeline.fusion_inputs import fused_plan
-from pipeline.job import Job, JobRecord
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.planning import extend_plan, plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress, Observer, Silent
 from pipeline.report import RunReport, make_report, write_report
-from pipeline.share import Share
-from pipeline.spec import JobSpec
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.job_spec import JobSpec
+from pipeline.spec.resolved_job import Job, JobRecord
+from pipeline.spec.share import Share
 from pipeline.storage.retries import RETRIES
 from pipeline.storage.storage import Storage
 from pipeline.timings import time_run

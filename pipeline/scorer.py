@@ -3,13 +3,13 @@
 import time
 from collections.abc import Sequence
 
-from pipeline.dataset_spec import PredictionsSpec
 from pipeline.errors import DecodeError
-from pipeline.job import Job
 from pipeline.label_images import ClassIds
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.predictions import PredictionReader
 from pipeline.receipt import StageSeconds
+from pipeline.spec.dataset_spec import PredictionsSpec
+from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
 

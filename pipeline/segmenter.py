@@ -7,10 +7,10 @@ import torch
 
 from pipeline.decoding import Pixels
 from pipeline.device import require_gpu
-from pipeline.job import Job
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
-from pipeline.preparation import load_model
 from pipeline.receipt import StageSeconds
+from pipeline.spec.checkpoint import load_model
+from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
 from refinenet_core import CheckpointError, MultiScalePredictor, Prediction

@@ -8,14 +8,14 @@ from functools import partial
 
 import pyarrow.parquet as pq
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import ShardBrokenError, StorageError
 from pipeline.output import Output
 from pipeline.part import Ending, Part
 from pipeline.plan import ShardFile
 from pipeline.shard_samples import read_shard
-from pipeline.spec import JobSpec
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 from pipeline.work_item import WorkItem

@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 
-from pipeline.dataset_spec import ColumnsSpec, DatasetSpec, MembersSpec
 from pipeline.encoded_part import EncodedImage
 from pipeline.errors import ShardBrokenError, StorageError
 from pipeline.plan import ShardFile
 from pipeline.sources.table import read_rows
 from pipeline.sources.webdataset import read_samples
+from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 

@@ -13,13 +13,13 @@ from typing import IO, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset_spec import ColumnsSpec, DatasetSpec, DecodeSpec, MembersSpec
 from pipeline.decoding import open_image
 from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage
 from pipeline.errors import DecodeError, ShardBrokenError, StorageError
 from pipeline.plan import DatasetPlan, ShardFile
 from pipeline.sources.table import read_rows
 from pipeline.sources.webdataset import read_samples
+from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec, DecodeSpec, MembersSpec
 from pipeline.storage.storage import Storage
 
 SAMPLED_IMAGES: Final = 256  # of a list of single objects

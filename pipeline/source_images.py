@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.decoding import decode_image
 from pipeline.errors import DecodeError, ShardBrokenError, StorageError
 from pipeline.label_images import ClassIds
 from pipeline.mask_table import MaskRow
 from pipeline.plan import PlannedShard
 from pipeline.shard_samples import read_shard
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pipeline.amount import Amount
 from pipeline.errors import SpecError
 from pipeline.estimate import Speed
-from pipeline.job import Job
+from pipeline.spec.resolved_job import Job
 
 
 @dataclass(frozen=True)

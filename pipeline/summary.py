@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.bootstrap import Interval
 from pipeline.dataset_counts import DatasetCounts
-from pipeline.spec import MetricsSpec
+from pipeline.spec.job_spec import MetricsSpec
 from refinenet_core import LabelSet, RuleScore, Scores, scores
 from refinenet_core.metrics.categories import categories_of, merge_classes
 from refinenet_core.metrics.scores import Floats, mean_iou

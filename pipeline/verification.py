@@ -15,13 +15,12 @@ import pyarrow.parquet as pq
 
 from pipeline.committed import Committed
 from pipeline.errors import OutputError, SpecError, StorageError
-from pipeline.job import Fingerprint
-from pipeline.mask_table import TABLE_VERSION
 from pipeline.output import Output
 from pipeline.part import ShardFiles, group_part_files, part_file_name
 from pipeline.part_check import PLANNED_COLUMNS, CheckedPart, PartRules, check_part
 from pipeline.plan import DatasetPlan, PlannedShard
-from pipeline.spec import JobSpec
+from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, protocol_of, shown
 

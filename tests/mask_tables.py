@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, TABLE_VERSION, encode_mask
+from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, encode_mask
 from pipeline.part import Part
 from pipeline.plan import SHARDS_SCHEMA, DatasetPlan
+from pipeline.spec.fingerprint import TABLE_VERSION
 from refinenet_core.labels.palettes import png_palette, voc_colours
 
 _CELLS = 40  # non-zero cells of an image's confusion matrix; CamVid's have 37 on average

@@ -1,7 +1,7 @@
 """The files that a dataset is given by: brace ranges and globs of tars, manifests, tables."""
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.listing import StoredObject
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import expand_braces, has_wildcard, shown

@@ -7,10 +7,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.listed_locations import target_folder
 from pipeline.plan import LISTED_SCHEMA
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import glob_base, shown, without_extension
 

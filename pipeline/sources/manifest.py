@@ -12,10 +12,10 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from pipeline.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.plan import LISTED_SCHEMA
 from pipeline.sources.files import find_files
+from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.storage.listing import StoredObject
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import extension, fault_of, join, resolve, shown, without_extension

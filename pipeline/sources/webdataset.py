@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal
 
-from pipeline.dataset_spec import DatasetSpec, MembersSpec
 from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage
 from pipeline.errors import ShardBrokenError
 from pipeline.plan import ShardFile
 from pipeline.sources.files import find_files
 from pipeline.sources.tar_stream import TarMember, read_members
+from pipeline.spec.dataset_spec import DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 
 KEY_ATTRIBUTE: Final = "REFINENET.key"  # pax attribute: the key, where a name cannot hold it

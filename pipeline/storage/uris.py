@@ -11,7 +11,6 @@ PROTOCOLS: Final = frozenset(
 )
 
 _WILDCARDS: Final = "*?["
-_USER: Final = re.compile(r"://[^/@:]*:[^/@]*@")
 
 
 def protocol_of(uri: str) -> str:
@@ -53,16 +52,6 @@ def resolve(location: str, folder: str) -> str:
 def shown(uri: str) -> str:
     """Return a URI as people type it: local files as plain paths."""
     return uri.removeprefix("file://")
-
-
-def has_password(uri: str) -> bool:
-    """Say whether a URI is written as `protocol://user:password@host/…`."""
-    return _USER.search(uri) is not None
-
-
-def without_password(uri: str) -> str:
-    """Return a URI without the user and password before its host."""
-    return _USER.sub("://", uri)
 
 
 def join(uri: str, *names: str) -> str:

@@ -14,7 +14,7 @@ from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.mask_table import MaskRow, class_pixels, part_file, sparse_confusion
 from pipeline.part import Part
 from pipeline.receipt import StageSeconds
-from pipeline.spec import MetricsSpec
+from pipeline.spec.job_spec import MetricsSpec
 from pipeline.summary import combine, summarize_dataset
 from pipeline.timings import RunTimings
 from refinenet_core import LabelSet, confusion_matrix, label_set

@@ -24,13 +24,13 @@ from pipeline.commit import Committer
 from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
 from pipeline.image_reader import read_planned_images
-from pipeline.job import Job
 from pipeline.mask_table import MaskRow, fingerprint_of, part_file
 from pipeline.output import Output
 from pipeline.planning import extend_plan, plan_dataset
 from pipeline.receipt import Receipt, SegmentedPart
 from pipeline.shard_reader import ShardReader
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
+from pipeline.spec.resolved_job import Job
 from pipeline.storage.storage import Storage
 from refinenet_core import CheckpointReport
 from tars import make_tar

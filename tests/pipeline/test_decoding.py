@@ -14,16 +14,10 @@ import torch
 import torchvision
 from PIL import Image, ImageOps
 
-from pipeline.dataset_spec import DecodeSpec
-from pipeline.decoding import (
-    allow_pixels,
-    decode_image,
-    sample_bits,
-    stored_pixels,
-    turn,
-)
+from pipeline.decoding import allow_pixels, decode_image, sample_bits, stored_pixels, turn
 from pipeline.decoding_threads import decode_each
 from pipeline.errors import DecodeError
+from pipeline.spec.dataset_spec import DecodeSpec
 
 UPRIGHT = DecodeSpec()
 AS_STORED = DecodeSpec(exif_transpose=False)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError, StorageError
 from pipeline.plan import LISTED_SCHEMA
 from pipeline.sources.folder import list_images
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 
 

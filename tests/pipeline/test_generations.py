@@ -9,12 +9,12 @@ import pytest
 
 from pipeline import PipelineError, run
 from pipeline.commit import Committer
-from pipeline.job import JobRecord
 from pipeline.output import Output
 from pipeline.part import Part
 from pipeline.planning import plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.receipt import Receipt, SegmentedPart
+from pipeline.spec.resolved_job import JobRecord
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri
 

@@ -7,9 +7,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import PlanError
 from pipeline.sources.manifest import list_images
+from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 
 NAMES = ["b/two, and more.png", "a/one.png", 'c/"three" ü.png']

@@ -21,10 +21,10 @@ import pytest
 from PIL import Image
 
 from pipeline import JobSpec, RunReport, run
-from pipeline.dataset_spec import DatasetSpec, DecodeSpec
 from pipeline.decoding import decode_image
 from pipeline.errors import DecodeError
 from pipeline.pack import pack
+from pipeline.spec.dataset_spec import DatasetSpec, DecodeSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import without_extension
 from tiny_job import CLASSES, MODEL, decode_mask

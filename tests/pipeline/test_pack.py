@@ -9,12 +9,12 @@ import pytest
 import webdataset
 from PIL import Image
 
-from pipeline.dataset_spec import ColumnsSpec, DatasetSpec, MembersSpec
 from pipeline.errors import OutputError, PlanError
 from pipeline.pack import pack
 from pipeline.plan import ShardFile
 from pipeline.sources.table import read_rows
 from pipeline.sources.webdataset import read_samples
+from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 
 NAMES = ["a.png", "deep/a.png", "b.c.d.png", "b_c_d.png", "ünï 图 <script>.png", "noextension"]

@@ -14,7 +14,7 @@ from pipeline.plan import (
     plan_images,
     plan_shard_files,
 )
-from pipeline.share import Share
+from pipeline.spec.share import Share
 
 
 def listed(sizes, *, first=0):

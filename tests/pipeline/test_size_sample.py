@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.estimate import estimate_dataset
 from pipeline.planning import plan_dataset
 from pipeline.size_sample import SAMPLED_IMAGES, SAMPLED_SHARDS, sample_sizes
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from tars import make_tar
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from pipeline import JobSpec
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
-from pipeline.spec import SMALLEST_TILE_PIXELS
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.job_spec import SMALLEST_TILE_PIXELS
 from refinenet_core.prediction import tiling
 
 VALID = """

@@ -13,15 +13,9 @@ import pytest
 
 from label_maps import ADVERSARIAL
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
-from pipeline.mask_table import (
-    MaskRow,
-    class_pixels,
-    part_file,
-    sparse_boundary,
-    sparse_confusion,
-)
+from pipeline.mask_table import MaskRow, class_pixels, part_file, sparse_boundary, sparse_confusion
 from pipeline.part import Part
-from pipeline.spec import MetricsSpec
+from pipeline.spec.job_spec import MetricsSpec
 from pipeline.summary import combine, summarize_dataset
 from refinenet_core import LabelSet, boundary_counts, confusion_matrix, label_set, scores
 

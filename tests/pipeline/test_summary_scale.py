@@ -20,7 +20,7 @@ from mask_tables import FINGERPRINT
 from pipeline.output import Output
 from pipeline.plan import DatasetPlan
 from pipeline.report import make_report
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.timings import RunTimings
 

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.errors import PlanError, ShardBrokenError
 from pipeline.plan import ShardFile
 from pipeline.sources.table import holds_uris, list_shards, read_rows
+from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.storage.storage import Storage
 
 BYTES = [bytes([n]) * (n + 1) for n in range(10)]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.dataset_spec import DatasetSpec, LabelsSpec
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import DecodeError
 from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter
+from pipeline.spec.dataset_spec import DatasetSpec, LabelsSpec
 from pipeline.storage.storage import Storage
 from pipeline.targets import TargetReader
 from refinenet_core import LabelSet, label_set

@@ -1,15 +1,15 @@
-"""What a spec leaves out, taken from its checkpoint."""
+"""The checkpoint of a spec: what the spec leaves out is taken from it, and its network built."""
 
 from typing import TYPE_CHECKING, Any
 
 import refinenet_core
 from pipeline.errors import SpecError
-from pipeline.spec import JobSpec
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.uris import shown
 from refinenet_core.labels.palettes import voc_colours
 
 if TYPE_CHECKING:
-    from refinenet_core import CheckpointInfo
+    from refinenet_core import CheckpointInfo, CheckpointReport, RefineNet
 
 
 def complete_spec(spec: JobSpec, info: "CheckpointInfo") -> JobSpec:
@@ -60,3 +60,20 @@ def _missing(field: str, info: "CheckpointInfo") -> SpecError:
         field,
         (f"missing, and {shown(info.source)} does not tell it{looks_like}; give it in the spec",),
     )
+
+
+def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, CheckpointReport]":
+    """Build the network of a complete spec and load its checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint does not fit the model.
+    """
+    asked = spec.network
+    model = refinenet_core.build_model(
+        asked.name or "",
+        asked.num_classes or 0,
+        poolings=asked.poolings or 0,
+        improved_pooling=bool(asked.improved_pooling),
+        device="meta",
+    )
+    return model, refinenet_core.load_checkpoint(model, checkpoint, source=shown(asked.checkpoint))

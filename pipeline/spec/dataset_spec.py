@@ -2,15 +2,17 @@
 
 import re
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from pipeline.listed_locations import TARGET_PLACEHOLDERS
-from pipeline.spec_section import Section, Uri
+from pipeline.spec.section import Section, Uri
 from pipeline.storage.uris import expand_braces
 from refinenet_core.labels.label_sets import LabelSet, label_set
 from refinenet_core.labels.palettes import voc_colours
+
+TARGET_PLACEHOLDERS: Final = ("{relpath}", "{stem}")
+
 
 DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's own limit, at which 24-bit pixels fill half a GiB
 
@@ -213,7 +215,7 @@ class DatasetSpec(Section):
 
     @model_validator(mode="after")
     def _labels_fit_the_classes(self) -> Self:
-        if self.classes is None:  # the checkpoint tells them: `completion` validates again
+        if self.classes is None:  # the checkpoint tells them: `complete_spec` validates again
             return self
         labels = self.label_set()
         if labels.ignore_index < len(labels.classes):
@@ -236,7 +238,7 @@ class DatasetSpec(Section):
         """Return class names, colours and the value of unlabelled pixels.
 
         Raises:
-            ValueError: The spec has no classes; `completion.complete_spec` gives it some.
+            ValueError: The spec has no classes; `checkpoint.complete_spec` gives it some.
         """
         if self.classes is None:
             raise ValueError(f"dataset {self.name!r} has no classes yet")

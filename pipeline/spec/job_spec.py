@@ -1,6 +1,5 @@
 """The job spec: what a user asks for, validated."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,18 +14,15 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.dataset_spec import DatasetSpec
 from pipeline.errors import SpecError
-from pipeline.spec_problems import describe_problems
-from pipeline.spec_section import Section, Uri
-from pipeline.storage.uris import has_password, protocol_of, without_password
+from pipeline.spec.credentials import check_locations, check_storage_options
+from pipeline.spec.dataset_spec import DatasetSpec
+from pipeline.spec.problems import describe_problems
+from pipeline.spec.section import Section, Uri
 from refinenet_core.metrics.scores import Rule
 
 MIB = 1 << 20
-SMALLEST_TILE_PIXELS = (
-    1 << 18
-)  # as in `refinenet_core.prediction.tiling`, whose import is PyTorch's
-_SECRETS = ("secret", "password", "token", "key", "credential", "connection_string", "sas")
+SMALLEST_TILE_PIXELS = 1 << 18  # as in `prediction.tiling`, whose import is PyTorch's
 
 
 Scale = Annotated[float, Field(gt=0, le=8)]
@@ -209,25 +205,12 @@ class JobSpec(Section):
     @field_validator("storage_options")
     @classmethod
     def _no_secrets(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for protocol, values in options.items():
-            if protocol != protocol_of(f"{protocol}://"):
-                raise ValueError(f"{protocol!r} is called {protocol_of(protocol + '://')!r} here")
-            for name, value in _leaves(values, protocol):
-                if any(word in name.lower() for word in _SECRETS) or has_password(str(value)):
-                    raise ValueError(
-                        f"{name} looks like a credential, which must not stand in a "
-                        "spec; set it in the environment of the driver and the workers"
-                    )
+        check_storage_options(options)
         return options
 
     @model_validator(mode="after")
     def _no_passwords(self) -> Self:
-        for location in self.locations:
-            if has_password(location):
-                raise ValueError(
-                    f"{without_password(location)!r} is written with a password, which must not "
-                    "stand in a spec; set it in the environment of the driver and the workers"
-                )
+        check_locations(self.locations)
         return self
 
     @model_validator(mode="after")
@@ -275,12 +258,3 @@ class JobSpec(Section):
                     f"{self.model.num_classes}; they must agree"
                 )
         return self
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield what nested options hold, with the path of each."""
-    if not isinstance(value, dict):
-        yield path, value
-        return
-    for name, inner in value.items():
-        yield from _leaves(inner, f"{path}.{name}")

@@ -3,13 +3,14 @@
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dataset_spec import DATASET_NAME
 from pipeline.errors import OutputError
-from pipeline.spec import JobSpec
+from pipeline.spec.dataset_spec import DATASET_NAME
+from pipeline.spec.fingerprint import Fingerprint
+from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.uris import shown
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 JOB_VERSION = 2
 _LIBRARIES = ("refinenet-batch", "torch", "torchvision", "ray", "pyarrow", "pillow", "numpy")
-
-Fingerprint = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -119,16 +118,6 @@ def device_of(spec: JobSpec, gpus_per_actor: float) -> str:
     return "cuda" if gpus_per_actor and spec.resources.device != "cpu" else "cpu"
 
 
-def differences(found: Fingerprint, expected: Fingerprint) -> list[str]:
-    """Say where two fingerprints differ, each place as `field: value there, value here`."""
-    there, here = dict(_leaves(found)), dict(_leaves(expected))
-    return [
-        f"{path}: {json.dumps(there.get(path))} there, {json.dumps(here.get(path))} here"
-        for path in sorted(there.keys() | here.keys())
-        if there.get(path) != here.get(path)
-    ]
-
-
 def library_versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that touch pixels or tables."""
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -150,15 +139,3 @@ def _names_in(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _dataset_names(spec: JobSpec) -> tuple[str, ...]:
     return tuple(dataset.name for dataset in spec.datasets)
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each scalar of nested mappings and lists with its path."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _leaves(item, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{position}]")
-    else:
-        yield path, value
