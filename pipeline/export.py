@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from pipeline.dataset_export import DatasetExport, ExportedDataset, ExportProgress
-from pipeline.decoding import allow_pixels
+from pipeline.images.decoding import allow_pixels
 from pipeline.errors import OutputError, SpecError
 from pipeline.export_formats import EXPORTERS, ExportFormat
 from pipeline.output import Output

@@ -9,7 +9,7 @@ from itertools import chain, groupby
 from typing import Final
 
 from pipeline.confusions import Confusion, largest_error
-from pipeline.decoding import allow_pixels
+from pipeline.images.decoding import allow_pixels
 from pipeline.errors import StorageError
 from pipeline.highlights import Highlight, Highlights, RowPlace
 from pipeline.mask_rows import Labels, PartFile

@@ -14,8 +14,8 @@ from typing import Self
 import pyarrow as pa
 
 from pipeline.child_process import ChildDiedError, ChildProcess
-from pipeline.decoding import allow_pixels, decode_image
-from pipeline.decoding_threads import decode_each
+from pipeline.images.decoding import allow_pixels, decode_image
+from pipeline.images.decoding_threads import decode_each
 from pipeline.encoded_part import EncodedImage, EncodedPart
 from pipeline.errors import PipelineError
 from pipeline.part_makers import part_maker_of
@@ -24,7 +24,7 @@ from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
-from pipeline.targets import TargetReader
+from pipeline.images.targets import TargetReader
 
 _BYTES_PER_PIXEL = 24  # at the worst moment of decoding 16-bit samples
 _MEMORY_BYTES = 1 << 30  # of decoding, beside the pixels

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL.PngImagePlugin import PngImageFile
 
-from pipeline.decoding import guard, refuse_damaged
+from pipeline.images.decoding import guard, refuse_damaged
 from pipeline.errors import DecodeError
 from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, MaskRow, class_pixels
 from pipeline.part import Part

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 
 from pipeline.errors import DecodeError
-from pipeline.label_images import ClassIds
+from pipeline.images.class_ids import ClassIds
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
-from pipeline.predictions import PredictionReader
+from pipeline.images.existing_masks import PredictionReader
 from pipeline.receipt import StageSeconds
 from pipeline.spec.dataset_spec import PredictionsSpec
 from pipeline.spec.resolved_job import Job

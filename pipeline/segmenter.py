@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from pipeline.decoding import Pixels
+from pipeline.images.decoding import Pixels
 from pipeline.device import require_gpu
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.decoding import open_image
+from pipeline.images.decoding import open_image
 from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage
 from pipeline.errors import DecodeError, ShardBrokenError, StorageError
 from pipeline.plan import DatasetPlan, ShardFile

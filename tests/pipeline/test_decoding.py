@@ -14,8 +14,8 @@ import torch
 import torchvision
 from PIL import Image, ImageOps
 
-from pipeline.decoding import allow_pixels, decode_image, sample_bits, stored_pixels, turn
-from pipeline.decoding_threads import decode_each
+from pipeline.images.decoding import allow_pixels, decode_image, sample_bits, stored_pixels, turn
+from pipeline.images.decoding_threads import decode_each
 from pipeline.errors import DecodeError
 from pipeline.spec.dataset_spec import DecodeSpec
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from pipeline import JobSpec, RunReport, run
-from pipeline.decoding import decode_image
+from pipeline.images.decoding import decode_image
 from pipeline.errors import DecodeError
 from pipeline.pack import pack
 from pipeline.spec.dataset_spec import DatasetSpec, DecodeSpec

@@ -17,7 +17,7 @@ from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter
 from pipeline.spec.dataset_spec import DatasetSpec, LabelsSpec
 from pipeline.storage.storage import Storage
-from pipeline.targets import TargetReader
+from pipeline.images.targets import TargetReader
 from refinenet_core import LabelSet, label_set
 from refinenet_core.labels.palettes import voc_colours
 from tiny_job import picture

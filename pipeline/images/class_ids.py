@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
-from pipeline.decoding import Array, own_orientation, ppm_maxval, refuse_damaged, sample_bits
+from pipeline.images.decoding import Array, own_orientation, ppm_maxval, refuse_damaged, sample_bits
 from pipeline.errors import DecodeError
 from pipeline.spec.dataset_spec import LabelsSpec
 from refinenet_core.labels.label_sets import LabelSet

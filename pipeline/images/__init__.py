@@ -1,0 +1,1 @@
+"""From encoded bytes to pixels, and from encoded masks to class ids."""
