@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import ByteSize, Field, ValidationError
 
+from pipeline.datasets.pack import PackedShard, PackFormat, PackReport, pack
 from pipeline.errors import SpecError
-from pipeline.pack import PackedShard, PackFormat, PackReport, pack
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.problems import describe_problems
 from pipeline.spec.section import Section, Uri

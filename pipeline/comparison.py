@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.bootstrap import PairedIntervals
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError, SpecError
 from pipeline.highlights import SHOWN, RowPlace
 from pipeline.paired_rows import Rows, ScoredRows, pair_rows
 from pipeline.past_run import PastRun
-from pipeline.plan import DatasetPlan
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import differences
 from pipeline.storage.uris import join, shown

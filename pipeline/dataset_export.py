@@ -11,11 +11,11 @@ from itertools import accumulate
 from typing import Final, Self, TypeVar
 
 from pipeline.committed import Committed
+from pipeline.datasets.plan import PlannedShard
 from pipeline.errors import OutputError
 from pipeline.mask_rows import Labels, PartFile
 from pipeline.mask_table import MaskRow
 from pipeline.output import Output
-from pipeline.plan import PlannedShard
 from pipeline.safe_names import FileNames, Hashes
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import Fingerprint

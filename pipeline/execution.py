@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from pipeline.commit import Committer
 from pipeline.cores import usable_cores
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import ActorError, StorageError
 from pipeline.output import Output
-from pipeline.plan import DatasetPlan
 from pipeline.progress import Observer
 from pipeline.ray_session import TASK_RETRIES, running_ray
 from pipeline.reader import Reader

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from pipeline.dataset_export import DatasetExport, ExportedDataset, ExportProgress
-from pipeline.images.decoding import allow_pixels
 from pipeline.errors import OutputError, SpecError
 from pipeline.export_formats import EXPORTERS, ExportFormat
+from pipeline.images.decoding import allow_pixels
 from pipeline.output import Output
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage

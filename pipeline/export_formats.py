@@ -19,9 +19,9 @@ from pipeline.annotations import (
     write_document,
 )
 from pipeline.dataset_export import EXTENSION, DatasetExport, ExportedDataset, StoredMask, Unit
+from pipeline.datasets.shard_writers import PackedImage, write_tar
 from pipeline.mask_table import MaskRow
 from pipeline.overlay import blend
-from pipeline.packed_shards import PackedImage, write_tar
 from pipeline.safe_names import FileNames
 from pipeline.source_images import SourceImages
 from pipeline.storage.uris import join

@@ -8,11 +8,11 @@ from functools import cache, partial
 from pathlib import Path
 
 from pipeline.calibration import CALIBRATING_IMAGES, calibrate
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.estimate import DatasetEstimate, JobEstimate, Speed, Work, estimate_dataset
 from pipeline.execution import plan_pool
 from pipeline.output import Output
-from pipeline.plan import DatasetPlan
 from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress
 from pipeline.run import plans_of

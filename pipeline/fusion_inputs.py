@@ -8,11 +8,11 @@ from typing import IO, Any, Final
 
 import pyarrow.parquet as pq
 
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError, SpecError
 from pipeline.mask_table import fingerprint_of
 from pipeline.output import Output
 from pipeline.part import Part
-from pipeline.plan import DatasetPlan
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint, digest_of
 from pipeline.spec.job_spec import JobSpec

@@ -9,14 +9,14 @@ from itertools import chain, groupby
 from typing import Final
 
 from pipeline.confusions import Confusion, largest_error
-from pipeline.images.decoding import allow_pixels
+from pipeline.datasets.plan import DatasetPlan, PlannedShard
 from pipeline.errors import StorageError
 from pipeline.highlights import Highlight, Highlights, RowPlace
+from pipeline.images.decoding import allow_pixels
 from pipeline.mask_rows import Labels, PartFile
 from pipeline.mask_table import MaskRow
 from pipeline.output import Output
 from pipeline.part import group_part_files
-from pipeline.plan import DatasetPlan, PlannedShard
 from pipeline.source_images import SourceImage, SourceImages
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.uris import join, shown

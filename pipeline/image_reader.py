@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage, EncodedPart
+from pipeline.datasets.encoded_image import MAX_ENCODED_BYTES, EncodedImage
+from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
 from pipeline.output import Output
 from pipeline.part import Ending, Part

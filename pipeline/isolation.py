@@ -14,17 +14,18 @@ from typing import Self
 import pyarrow as pa
 
 from pipeline.child_process import ChildDiedError, ChildProcess
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.encoded_part import EncodedPart
+from pipeline.errors import PipelineError
 from pipeline.images.decoding import allow_pixels, decode_image
 from pipeline.images.decoding_threads import decode_each
-from pipeline.encoded_part import EncodedImage, EncodedPart
-from pipeline.errors import PipelineError
+from pipeline.images.targets import TargetReader
 from pipeline.part_makers import part_maker_of
 from pipeline.receipt import SegmentedPart
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
-from pipeline.images.targets import TargetReader
 
 _BYTES_PER_PIXEL = 24  # at the worst moment of decoding 16-bit samples
 _MEMORY_BYTES = 1 << 30  # of decoding, beside the pixels

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.committed import Committed
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError, StorageError
 from pipeline.output_names import JOB_FILE, RESULT_FILES, confusion_file, masks_folder, plan_file
 from pipeline.part import Part, is_part_file
-from pipeline.plan import DatasetPlan
 from pipeline.progress import DatasetProgress, measure_progress
 from pipeline.spec.fingerprint import differences
 from pipeline.spec.resolved_job import Job, JobRecord

@@ -1,10 +1,11 @@
 """A part: a bounded run of one shard's images, the unit of work and of commit."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from pipeline.datasets.plan import shard_slug
 
 Ending = Literal["", "end", "cut"]
 
@@ -87,13 +88,6 @@ def part_file_name(slug: str, number: int, ending: Ending) -> str:
 def is_part_file(name: str) -> bool:
     """Say whether a file's name is one that a part's file may have."""
     return _FILE_NAME.fullmatch(name) is not None
-
-
-def shard_slug(dataset: str, shard: str) -> str:
-    """Return what a shard's part files start with: a readable slug and a hash that is unique."""
-    slug = re.sub(r"[^A-Za-z0-9._-]", "-", shard.rpartition("/")[2])[:60]
-    digest = hashlib.sha256(f"{dataset}\n{shard}".encode()).hexdigest()[:16]
-    return f"{slug}-{digest}"
 
 
 def group_part_files(names: Iterable[str]) -> dict[str, ShardFiles]:

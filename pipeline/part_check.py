@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL.PngImagePlugin import PngImageFile
 
-from pipeline.images.decoding import guard, refuse_damaged
 from pipeline.errors import DecodeError
+from pipeline.images.decoding import guard, refuse_damaged
 from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, MaskRow, class_pixels
 from pipeline.part import Part
 from pipeline.spec.fingerprint import Fingerprint, differences

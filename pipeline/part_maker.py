@@ -11,11 +11,13 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from pipeline.images.decoding import DecodedImage, Pixels, allow_pixels, decode_image, stored_pixels
-from pipeline.images.decoding_threads import decode_each
-from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.encoded_part import EncodedPart
 from pipeline.errors import DecodeError
 from pipeline.images.class_ids import ClassIds
+from pipeline.images.decoding import DecodedImage, Pixels, allow_pixels, decode_image, stored_pixels
+from pipeline.images.decoding_threads import decode_each
+from pipeline.images.targets import TargetReader
 from pipeline.mask_table import (
     MaskRow,
     class_pixels,
@@ -29,7 +31,6 @@ from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.stopping import StopFlag
 from pipeline.storage.storage import Storage
-from pipeline.images.targets import TargetReader
 from refinenet_core.labels.palettes import png_palette
 from refinenet_core.metrics.boundary import boundary_counts
 from refinenet_core.metrics.confusion import confusion_matrix

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError
 from pipeline.output import Output
-from pipeline.plan import DatasetPlan
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec

@@ -1,9 +1,9 @@
 """Preparing a job: what it starts from is read, everything that decides results is fixed."""
 
 import refinenet_core
+from pipeline.datasets.listed_locations import listing_field
 from pipeline.errors import SpecError
 from pipeline.fusion_inputs import fused_spec, read_inputs
-from pipeline.listed_locations import listing_field
 from pipeline.output_names import output_files
 from pipeline.spec.checkpoint import complete_spec, load_model
 from pipeline.spec.fingerprint import (

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.bottleneck import bottleneck
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.fold import PartFiles
 from pipeline.highlights import Highlights
 from pipeline.output import Output
 from pipeline.output_names import confusion_file
-from pipeline.plan import DatasetPlan
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.share import Share

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from pipeline.charts import class_bars, confusion_map, miou_histogram, share_bars, stage_bars
 from pipeline.confusions import Confusion, worst_confusions
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.gallery import FailedImages, Gallery, Picture, PictureGroup
 from pipeline.output import Output
 from pipeline.page import render_page
-from pipeline.plan import DatasetPlan
 from pipeline.provenance import read_provenance
 from pipeline.report import RunReport
 from pipeline.spec.job_spec import JobSpec

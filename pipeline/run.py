@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.cluster import joined_cluster
+from pipeline.datasets.make_plan import extend_plan, plan_dataset
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.execution import Execution
 from pipeline.fusion_inputs import fused_plan
 from pipeline.output import Output
-from pipeline.plan import DatasetPlan
-from pipeline.planning import extend_plan, plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.progress import DatasetProgress, Observer, Silent
 from pipeline.report import RunReport, make_report, write_report

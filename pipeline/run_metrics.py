@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from pipeline.plan import DatasetPlan
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.receipt import Receipt
 from pipeline.work_item import WorkItem
 

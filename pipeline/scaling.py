@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from pipeline.datasets.make_plan import plan_dataset
 from pipeline.driver_watch import DriverWatch
 from pipeline.execution import ACTOR_CPUS, Execution
 from pipeline.output import Output
-from pipeline.planning import plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.progress import Silent
 from pipeline.ray_session import running_ray

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from pipeline.errors import DecodeError
 from pipeline.images.class_ids import ClassIds
-from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.images.existing_masks import PredictionReader
+from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds
 from pipeline.spec.dataset_spec import PredictionsSpec
 from pipeline.spec.resolved_job import Job

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import torch
 
-from pipeline.images.decoding import Pixels
 from pipeline.device import require_gpu
+from pipeline.images.decoding import Pixels
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds
 from pipeline.spec.checkpoint import load_model

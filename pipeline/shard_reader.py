@@ -8,12 +8,13 @@ from functools import partial
 
 import pyarrow.parquet as pq
 
-from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.datasets.plan import ShardFile
+from pipeline.datasets.shards import read_shard
+from pipeline.encoded_part import EncodedPart
 from pipeline.errors import ShardBrokenError, StorageError
 from pipeline.output import Output
 from pipeline.part import Ending, Part
-from pipeline.plan import ShardFile
-from pipeline.shard_samples import read_shard
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage

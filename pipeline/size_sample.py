@@ -13,12 +13,12 @@ from typing import IO, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.images.decoding import open_image
-from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage
+from pipeline.datasets.encoded_image import MAX_ENCODED_BYTES, EncodedImage
+from pipeline.datasets.parquet_table import read_rows
+from pipeline.datasets.plan import DatasetPlan, ShardFile
+from pipeline.datasets.webdataset import read_samples
 from pipeline.errors import DecodeError, ShardBrokenError, StorageError
-from pipeline.plan import DatasetPlan, ShardFile
-from pipeline.sources.table import read_rows
-from pipeline.sources.webdataset import read_samples
+from pipeline.images.decoding import open_image
 from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec, DecodeSpec, MembersSpec
 from pipeline.storage.storage import Storage
 

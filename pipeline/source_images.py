@@ -9,15 +9,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.images.decoding import decode_image
+from pipeline.datasets.plan import PlannedShard
+from pipeline.datasets.shards import read_shard
 from pipeline.errors import DecodeError, ShardBrokenError, StorageError
 from pipeline.images.class_ids import ClassIds
+from pipeline.images.decoding import decode_image
+from pipeline.images.targets import TargetReader
 from pipeline.mask_table import MaskRow
-from pipeline.plan import PlannedShard
-from pipeline.shard_samples import read_shard
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
-from pipeline.images.targets import TargetReader
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.committed import Committed
+from pipeline.datasets.plan import DatasetPlan, PlannedShard
 from pipeline.errors import OutputError, SpecError, StorageError
 from pipeline.output import Output
 from pipeline.part import ShardFiles, group_part_files, part_file_name
 from pipeline.part_check import PLANNED_COLUMNS, CheckedPart, PartRules, check_part
-from pipeline.plan import DatasetPlan, PlannedShard
 from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from pipeline.plan import SHARD_PARTS, PlannedShard, ShardFile
+from pipeline.datasets.plan import SHARD_PARTS, PlannedShard, ShardFile
 
 _IMAGE_BYTES: Final = 100_000  # encoded, where only reading a file tells how many images it holds
 

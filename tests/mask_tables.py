@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.datasets.plan import SHARDS_SCHEMA, DatasetPlan
 from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, encode_mask
 from pipeline.part import Part
-from pipeline.plan import SHARDS_SCHEMA, DatasetPlan
 from pipeline.spec.fingerprint import TABLE_VERSION
 from refinenet_core.labels.palettes import png_palette, voc_colours
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
-from pipeline.images.decoding import Array, own_orientation, ppm_maxval, refuse_damaged, sample_bits
 from pipeline.errors import DecodeError
+from pipeline.images.decoding import Array, own_orientation, ppm_maxval, refuse_damaged, sample_bits
 from pipeline.spec.dataset_spec import LabelsSpec
 from refinenet_core.labels.label_sets import LabelSet
 from refinenet_core.labels.palettes import Colour

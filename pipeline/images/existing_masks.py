@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.images.decoding import guard, open_image
 from pipeline.errors import DecodeError
 from pipeline.images.class_ids import ClassIds, LabelsError, LabelTable
+from pipeline.images.decoding import guard, open_image
 from pipeline.spec.dataset_spec import DecodeSpec, PredictionsSpec
 from refinenet_core.labels.label_sets import LabelSet
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile
 
-from pipeline.images.decoding import INVERSE_ORIENTATION, Array, guard, open_image, turn
 from pipeline.errors import DecodeError
 from pipeline.images.class_ids import ClassIds, LabelsError, LabelTable, colour_of, refuse
+from pipeline.images.decoding import INVERSE_ORIENTATION, Array, guard, open_image, turn
 from pipeline.spec.dataset_spec import LabelsSpec
 from refinenet_core import LabelSet
 

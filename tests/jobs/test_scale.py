@@ -18,8 +18,8 @@ import yaml
 import listing_server
 from command import kill_tree, start
 from listing_server import running_listing_server
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.part import part_file_name
-from pipeline.plan import DatasetPlan
 from tiny_job import CLASSES, MODEL
 from virtual_tar import members_in, running_virtual_tar
 

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pipeline.commit import Committer
+from pipeline.datasets.make_plan import extend_plan, plan_dataset
 from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
 from pipeline.image_reader import read_planned_images
 from pipeline.mask_table import MaskRow, fingerprint_of, part_file
 from pipeline.output import Output
-from pipeline.planning import extend_plan, plan_dataset
 from pipeline.receipt import Receipt, SegmentedPart
 from pipeline.shard_reader import ShardReader
 from pipeline.spec.job_spec import JobSpec

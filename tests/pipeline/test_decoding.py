@@ -14,9 +14,9 @@ import torch
 import torchvision
 from PIL import Image, ImageOps
 
+from pipeline.errors import DecodeError
 from pipeline.images.decoding import allow_pixels, decode_image, sample_bits, stored_pixels, turn
 from pipeline.images.decoding_threads import decode_each
-from pipeline.errors import DecodeError
 from pipeline.spec.dataset_spec import DecodeSpec
 
 UPRIGHT = DecodeSpec()

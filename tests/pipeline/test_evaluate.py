@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline import JobSpec, run, verify
-from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.encoded_part import EncodedPart
 from pipeline.errors import OutputError, SpecError
 from pipeline.isolation import IsolatingPartMaker
 from pipeline.part import Part

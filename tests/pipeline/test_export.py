@@ -17,10 +17,10 @@ from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
 from pipeline import export, run
+from pipeline.datasets.webdataset import read_samples
 from pipeline.errors import OutputError, SpecError
 from pipeline.mask_table import encode_mask
 from pipeline.overlay import blend
-from pipeline.sources.webdataset import read_samples
 from pipeline.spec.dataset_spec import MembersSpec
 from refinenet_core.labels.palettes import png_palette, voc_colours
 from tars import make_tar

@@ -2,9 +2,9 @@
 
 import pytest
 
+from pipeline.datasets.folder import list_images
+from pipeline.datasets.plan import LISTED_SCHEMA
 from pipeline.errors import PlanError, StorageError
-from pipeline.plan import LISTED_SCHEMA
-from pipeline.sources.folder import list_images
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline import PipelineError, run
 from pipeline.commit import Committer
+from pipeline.datasets.make_plan import plan_dataset
 from pipeline.output import Output
 from pipeline.part import Part
-from pipeline.planning import plan_dataset
 from pipeline.preparation import prepare_job
 from pipeline.receipt import Receipt, SegmentedPart
 from pipeline.spec.resolved_job import JobRecord

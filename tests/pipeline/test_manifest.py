@@ -7,8 +7,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.datasets.manifest import list_images
 from pipeline.errors import PlanError
-from pipeline.sources.manifest import list_images
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 

@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 from pipeline import JobSpec, RunReport, run
-from pipeline.images.decoding import decode_image
+from pipeline.datasets.pack import pack
 from pipeline.errors import DecodeError
-from pipeline.pack import pack
+from pipeline.images.decoding import decode_image
 from pipeline.spec.dataset_spec import DatasetSpec, DecodeSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import without_extension

@@ -9,11 +9,11 @@ import pytest
 import webdataset
 from PIL import Image
 
+from pipeline.datasets.pack import pack
+from pipeline.datasets.parquet_table import read_rows
+from pipeline.datasets.plan import ShardFile
+from pipeline.datasets.webdataset import read_samples
 from pipeline.errors import OutputError, PlanError
-from pipeline.pack import pack
-from pipeline.plan import ShardFile
-from pipeline.sources.table import read_rows
-from pipeline.sources.webdataset import read_samples
 from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 

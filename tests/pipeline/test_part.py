@@ -3,8 +3,9 @@
 import pytest
 
 from pipeline.committed import Committed
-from pipeline.part import Part, ShardFiles, group_part_files, shard_slug
-from pipeline.plan import ShardFile, plan_shard_files
+from pipeline.datasets.make_plan import plan_shard_files
+from pipeline.datasets.plan import ShardFile, shard_slug
+from pipeline.part import Part, ShardFiles, group_part_files
 
 
 def names(*endings):

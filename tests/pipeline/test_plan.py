@@ -5,15 +5,8 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.plan import (
-    LISTED_SCHEMA,
-    PLAN_SCHEMA,
-    SHARD_PARTS,
-    DatasetPlan,
-    ShardFile,
-    plan_images,
-    plan_shard_files,
-)
+from pipeline.datasets.make_plan import plan_images, plan_shard_files
+from pipeline.datasets.plan import LISTED_SCHEMA, PLAN_SCHEMA, SHARD_PARTS, DatasetPlan, ShardFile
 from pipeline.spec.share import Share
 
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.encoded_part import EncodedPart
 from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds

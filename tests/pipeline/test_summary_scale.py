@@ -18,7 +18,7 @@ import json, sys, time
 from pathlib import Path
 from mask_tables import FINGERPRINT
 from pipeline.output import Output
-from pipeline.plan import DatasetPlan
+from pipeline.datasets.plan import DatasetPlan
 from pipeline.report import make_report
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage

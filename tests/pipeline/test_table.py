@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.datasets.parquet_table import holds_uris, list_shards, read_rows
+from pipeline.datasets.plan import ShardFile
 from pipeline.errors import PlanError, ShardBrokenError
-from pipeline.plan import ShardFile
-from pipeline.sources.table import holds_uris, list_shards, read_rows
 from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.storage.storage import Storage
 

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.encoded_part import EncodedImage, EncodedPart
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.encoded_part import EncodedPart
 from pipeline.errors import DecodeError
+from pipeline.images.targets import TargetReader
 from pipeline.part import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter
 from pipeline.spec.dataset_spec import DatasetSpec, LabelsSpec
 from pipeline.storage.storage import Storage
-from pipeline.images.targets import TargetReader
 from refinenet_core import LabelSet, label_set
 from refinenet_core.labels.palettes import voc_colours
 from tiny_job import picture

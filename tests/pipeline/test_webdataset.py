@@ -6,9 +6,9 @@ import tarfile
 
 import pytest
 
+from pipeline.datasets import webdataset
+from pipeline.datasets.webdataset import KEY_ATTRIBUTE, WINDOW_MEMBERS, list_shards, read_samples
 from pipeline.errors import PlanError, ShardBrokenError
-from pipeline.sources import webdataset
-from pipeline.sources.webdataset import KEY_ATTRIBUTE, WINDOW_MEMBERS, list_shards, read_samples
 from pipeline.spec.dataset_spec import DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 from tars import make_tar, member_offsets

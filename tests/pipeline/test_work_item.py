@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.plan import PlannedShard, ShardFile
+from pipeline.datasets.plan import PlannedShard, ShardFile
 from pipeline.work_item import WorkItem, legs, pack_items, unpack_items
 
 

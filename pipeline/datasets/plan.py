@@ -5,19 +5,19 @@ into shards and parts beforehand. One whose shards are files of many images (tar
 is planned shard by shard; its parts follow as the shards are read.
 """
 
+import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.part import shard_slug
 from pipeline.spec.share import Share
 
 SHARD_PARTS: Final = 16  # parts in a shard that the plan cuts
@@ -204,84 +204,8 @@ class DatasetPlan:
         yield from zip(starts.tolist(), lengths.tolist(), strict=True)
 
 
-def plan_images(
-    dataset: str,
-    source: str,
-    listed: pa.Table,
-    *,
-    part_images: int,
-    part_bytes: int,
-    after: pa.Table | None = None,
-) -> DatasetPlan:
-    """Cut a list of images into parts, and every `SHARD_PARTS` parts into a shard.
-
-    Args:
-        dataset: The dataset's name.
-        source: URI of the folder or manifest, which the shards are named after.
-        listed: Columns as in `LISTED_SCHEMA`, in the order in which images will be read.
-        part_images: Images in a part at most.
-        part_bytes: Encoded bytes of a part's images at most; a larger image is a part alone.
-        after: Rows of an older plan, which stay as they are; the new shards follow behind them.
-    """
-    first_shard = len(DatasetPlan(dataset, after).shards) if after is not None else 0
-    keys = [listed["key"]] if after is None else [after["key"], listed["key"]]
-    parts = _cut(_sizes(listed), part_images, part_bytes)
-    shards, numbers = np.divmod(parts, SHARD_PARTS)
-    positions = np.arange(len(parts))
-    starts = np.flatnonzero(np.diff(shards, prepend=-1))
-    index = positions - starts[shards] if len(parts) else positions
-    names = [f"{source}#{first_shard + number:06d}" for number in range(len(starts))]
-    columns = {
-        "shard": pa.array(names, pa.string()).take(pa.array(shards)),
-        "part": pa.array(numbers, pa.int32()),
-        "index": pa.array(index, pa.int64()),
-        "duplicate_key": _repeats(keys, listed["key"]),
-        **{name: listed[name] for name in LISTED_SCHEMA.names},
-    }
-    table = pa.table(columns, schema=PLAN_SCHEMA)
-    return DatasetPlan(dataset, table if after is None else pa.concat_tables([after, table]))
-
-
-def plan_shard_files(dataset: str, files: Sequence[ShardFile]) -> DatasetPlan:
-    """Return the plan of a dataset whose shards are files, in the order given."""
-    rows = [vars(file) for file in files]
-    return DatasetPlan(dataset, pa.Table.from_pylist(rows, schema=SHARDS_SCHEMA))
-
-
-def _sizes(listed: pa.Table) -> npt.NDArray[np.int64]:
-    sizes: npt.NDArray[np.int64] = pc.fill_null(listed["size_bytes"], 0).to_numpy()
-    return sizes
-
-
-def _cut(
-    sizes_bytes: npt.NDArray[np.int64], part_images: int, part_bytes: int
-) -> npt.NDArray[np.int64]:
-    """Return the number of each image's part, counted over all shards."""
-    parts = np.empty(len(sizes_bytes), dtype=np.int64)
-    part = images = filled_bytes = 0
-    for position, size_bytes in enumerate(sizes_bytes.tolist()):
-        if images and (images == part_images or filled_bytes + size_bytes > part_bytes):
-            part, images, filled_bytes = part + 1, 0, 0
-        parts[position] = part
-        images, filled_bytes = images + 1, filled_bytes + size_bytes
-    return parts
-
-
-def _repeats(keys: Sequence[pa.ChunkedArray], of: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Say of each key whether it is there more than once among all `keys`.
-
-    Keys whose hash occurs once are out before any is counted: a table of a million would hold a
-    hundred megabytes.
-    """
-    everything = pa.chunked_array([chunk for column in keys for chunk in column.chunks])
-    hashes = np.concatenate(
-        [
-            np.fromiter(map(hash, chunk.to_pylist()), np.int64, len(chunk))
-            for chunk in (pa.array([], pa.string()), *everything.chunks)
-        ]
-    )
-    order = np.sort(hashes)
-    repeated_hashes = order[1:][order[1:] == order[:-1]]
-    counts = everything.filter(pa.array(np.isin(hashes, repeated_hashes))).value_counts()
-    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    return pc.is_in(of, value_set=repeated)
+def shard_slug(dataset: str, shard: str) -> str:
+    """Return what a shard's part files start with: a readable slug and a hash that is unique."""
+    slug = re.sub(r"[^A-Za-z0-9._-]", "-", shard.rpartition("/")[2])[:60]
+    digest = hashlib.sha256(f"{dataset}\n{shard}".encode()).hexdigest()[:16]
+    return f"{slug}-{digest}"

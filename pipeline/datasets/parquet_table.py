@@ -6,11 +6,11 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.encoded_part import EncodedImage
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.datasets.find_files import find_files
+from pipeline.datasets.folder import target_uri
+from pipeline.datasets.plan import ShardFile
 from pipeline.errors import PlanError, ShardBrokenError, StorageError
-from pipeline.plan import ShardFile
-from pipeline.sources.files import find_files
-from pipeline.sources.folder import target_uri
 from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.storage.listing import StoredObject
 from pipeline.storage.storage import Storage

@@ -7,9 +7,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.datasets.listed_locations import target_folder
+from pipeline.datasets.plan import LISTED_SCHEMA
 from pipeline.errors import PlanError
-from pipeline.listed_locations import target_folder
-from pipeline.plan import LISTED_SCHEMA
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import glob_base, shown, without_extension

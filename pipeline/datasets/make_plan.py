@@ -3,14 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.datasets import folder, manifest, parquet_table, webdataset
+from pipeline.datasets.find_files import find_files
+from pipeline.datasets.plan import (
+    LISTED_SCHEMA,
+    PLAN_SCHEMA,
+    SHARD_PARTS,
+    SHARDS_SCHEMA,
+    DatasetPlan,
+    ShardFile,
+)
+from pipeline.datasets.shards import count_images
 from pipeline.errors import PlanError
-from pipeline.plan import SHARD_PARTS, DatasetPlan, ShardFile, plan_images, plan_shard_files
-from pipeline.shard_samples import count_images
-from pipeline.sources import folder, manifest, table, webdataset
-from pipeline.sources.files import find_files
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
@@ -31,7 +40,7 @@ def plan_dataset(dataset: DatasetSpec, spec: JobSpec, storage: Storage) -> Datas
         limited = shards if spec.limit_images is None else _first(dataset, shards, spec, storage)
         return plan_shard_files(dataset.name, limited)
     listed = list_images(dataset, storage).slice(0, spec.limit_images)
-    return _cut(dataset, spec, listed, after=None)
+    return _plan_listed(dataset, spec, listed, after=None)
 
 
 def extend_plan(
@@ -69,7 +78,7 @@ def extend_plan(
         return DatasetPlan(dataset.name, pa.concat_tables([known, new.table]))
     listed = list_images(dataset, storage)
     new_images = listed.filter(pc.invert(pc.is_in(listed["uri"], known["uri"])))
-    return _cut(dataset, spec, new_images, after=known)
+    return _plan_listed(dataset, spec, new_images, after=known)
 
 
 def _check_unchanged(dataset: DatasetSpec, known: pa.Table, storage: Storage) -> None:
@@ -113,13 +122,13 @@ def _list_shards(
     """Return the shards of a dataset whose files hold many images each, None for another."""
     if dataset.format == "webdataset":
         return webdataset.list_shards(dataset, storage)
-    if dataset.format == "parquet" and not table.holds_uris(dataset, storage):
+    if dataset.format == "parquet" and not parquet_table.holds_uris(dataset, storage):
         shard_images = SHARD_PARTS * spec.part_images
-        return table.list_shards(dataset, storage, shard_images=shard_images)
+        return parquet_table.list_shards(dataset, storage, shard_images=shard_images)
     return None
 
 
-def _cut(
+def _plan_listed(
     dataset: DatasetSpec, spec: JobSpec, listed: pa.Table, after: pa.Table | None
 ) -> DatasetPlan:
     return plan_images(
@@ -147,3 +156,86 @@ def _first(
         taken.append(replace(shard, take_images=left))
         left -= min(left, images or 0)
     return taken
+
+
+def plan_images(
+    dataset: str,
+    source: str,
+    listed: pa.Table,
+    *,
+    part_images: int,
+    part_bytes: int,
+    after: pa.Table | None = None,
+) -> DatasetPlan:
+    """Cut a list of images into parts, and every `SHARD_PARTS` parts into a shard.
+
+    Args:
+        dataset: The dataset's name.
+        source: URI of the folder or manifest, which the shards are named after.
+        listed: Columns as in `LISTED_SCHEMA`, in the order in which images will be read.
+        part_images: Images in a part at most.
+        part_bytes: Encoded bytes of a part's images at most; a larger image is a part alone.
+        after: Rows of an older plan, which stay as they are; the new shards follow behind them.
+    """
+    first_shard = len(DatasetPlan(dataset, after).shards) if after is not None else 0
+    keys = [listed["key"]] if after is None else [after["key"], listed["key"]]
+    parts = _cut(_sizes(listed), part_images, part_bytes)
+    shards, numbers = np.divmod(parts, SHARD_PARTS)
+    positions = np.arange(len(parts))
+    starts = np.flatnonzero(np.diff(shards, prepend=-1))
+    index = positions - starts[shards] if len(parts) else positions
+    names = [f"{source}#{first_shard + number:06d}" for number in range(len(starts))]
+    columns = {
+        "shard": pa.array(names, pa.string()).take(pa.array(shards)),
+        "part": pa.array(numbers, pa.int32()),
+        "index": pa.array(index, pa.int64()),
+        "duplicate_key": _repeats(keys, listed["key"]),
+        **{name: listed[name] for name in LISTED_SCHEMA.names},
+    }
+    table = pa.table(columns, schema=PLAN_SCHEMA)
+    return DatasetPlan(dataset, table if after is None else pa.concat_tables([after, table]))
+
+
+def plan_shard_files(dataset: str, files: Sequence[ShardFile]) -> DatasetPlan:
+    """Return the plan of a dataset whose shards are files, in the order given."""
+    rows = [vars(file) for file in files]
+    return DatasetPlan(dataset, pa.Table.from_pylist(rows, schema=SHARDS_SCHEMA))
+
+
+def _sizes(listed: pa.Table) -> npt.NDArray[np.int64]:
+    sizes: npt.NDArray[np.int64] = pc.fill_null(listed["size_bytes"], 0).to_numpy()
+    return sizes
+
+
+def _cut(
+    sizes_bytes: npt.NDArray[np.int64], part_images: int, part_bytes: int
+) -> npt.NDArray[np.int64]:
+    """Return the number of each image's part, counted over all shards."""
+    parts = np.empty(len(sizes_bytes), dtype=np.int64)
+    part = images = filled_bytes = 0
+    for position, size_bytes in enumerate(sizes_bytes.tolist()):
+        if images and (images == part_images or filled_bytes + size_bytes > part_bytes):
+            part, images, filled_bytes = part + 1, 0, 0
+        parts[position] = part
+        images, filled_bytes = images + 1, filled_bytes + size_bytes
+    return parts
+
+
+def _repeats(keys: Sequence[pa.ChunkedArray], of: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Say of each key whether it is there more than once among all `keys`.
+
+    Keys whose hash occurs once are out before any is counted: a table of a million would hold a
+    hundred megabytes.
+    """
+    everything = pa.chunked_array([chunk for column in keys for chunk in column.chunks])
+    hashes = np.concatenate(
+        [
+            np.fromiter(map(hash, chunk.to_pylist()), np.int64, len(chunk))
+            for chunk in (pa.array([], pa.string()), *everything.chunks)
+        ]
+    )
+    order = np.sort(hashes)
+    repeated_hashes = order[1:][order[1:] == order[:-1]]
+    counts = everything.filter(pa.array(np.isin(hashes, repeated_hashes))).value_counts()
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    return pc.is_in(of, value_set=repeated)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Final, Literal
 
-from pipeline.encoded_part import MAX_ENCODED_BYTES, EncodedImage
+from pipeline.datasets.encoded_image import MAX_ENCODED_BYTES, EncodedImage
+from pipeline.datasets.find_files import find_files
+from pipeline.datasets.plan import ShardFile
+from pipeline.datasets.tar import TarMember, read_members
 from pipeline.errors import ShardBrokenError
-from pipeline.plan import ShardFile
-from pipeline.sources.files import find_files
-from pipeline.sources.tar_stream import TarMember, read_members
 from pipeline.spec.dataset_spec import DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 

@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
-from pipeline.encoded_part import EncodedImage
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.datasets.parquet_table import read_rows
+from pipeline.datasets.plan import ShardFile
+from pipeline.datasets.webdataset import read_samples
 from pipeline.errors import ShardBrokenError, StorageError
-from pipeline.plan import ShardFile
-from pipeline.sources.table import read_rows
-from pipeline.sources.webdataset import read_samples
 from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec, MembersSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown

@@ -12,9 +12,9 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from pipeline.datasets.find_files import find_files
+from pipeline.datasets.plan import LISTED_SCHEMA
 from pipeline.errors import PlanError
-from pipeline.plan import LISTED_SCHEMA
-from pipeline.sources.files import find_files
 from pipeline.spec.dataset_spec import ColumnsSpec, DatasetSpec
 from pipeline.storage.listing import StoredObject
 from pipeline.storage.storage import Storage

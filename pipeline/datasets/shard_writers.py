@@ -11,7 +11,7 @@ from typing import IO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.sources.webdataset import KEY_ATTRIBUTE
+from pipeline.datasets.webdataset import KEY_ATTRIBUTE
 from pipeline.storage.uris import extension
 
 _ROW_GROUP_BYTES: Final = 32 << 20

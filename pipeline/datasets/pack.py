@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.datasets.listed_locations import listing_field
+from pipeline.datasets.make_plan import list_images
+from pipeline.datasets.shard_writers import PackedImage, write_table, write_tar
 from pipeline.errors import OutputError, PlanError, StorageError
-from pipeline.listed_locations import listing_field
-from pipeline.packed_shards import PackedImage, write_table, write_tar
-from pipeline.planning import list_images
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import extension, join, shown
