@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TextIO
 
 from pipeline import RunReport
 from pipeline.bottleneck import bottleneck
-from pipeline.progress import DatasetProgress
+from pipeline.output.progress import DatasetProgress
 from pipeline.receipt import Receipt
 
 Level = Literal["info", "warning", "error"]

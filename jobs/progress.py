@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from jobs.pace import Pace
 from pipeline import RunReport
-from pipeline.progress import DatasetProgress, Observer
+from pipeline.output.progress import DatasetProgress, Observer
 from pipeline.receipt import Receipt
 
 _LINE_INTERVAL_S = 5.0

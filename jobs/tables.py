@@ -14,7 +14,7 @@ from rich.text import Text
 from jobs.score_tables import categories_table, classes_table, fraction, rules_table
 from pipeline import RunReport, VerifyReport
 from pipeline.bottleneck import bottleneck
-from pipeline.progress import DatasetProgress
+from pipeline.output.progress import DatasetProgress
 from pipeline.storage.uris import shown
 from pipeline.summary import DatasetSummary
 from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost, Scores

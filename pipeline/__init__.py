@@ -2,10 +2,10 @@
 
 from pipeline.errors import PipelineError
 from pipeline.export import ExportReport, export
+from pipeline.output.verify import VerifyReport, verify
 from pipeline.report import RunReport
 from pipeline.run import plan, run
 from pipeline.spec.job_spec import JobSpec
-from pipeline.verification import VerifyReport, verify
 
 __all__ = [
     "ExportReport",

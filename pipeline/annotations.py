@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.mask_table import MaskRow
+from pipeline.output.mask_table import MaskRow
 from pipeline.polygons import Polygon, trace_polygons
 from pipeline.run_length import Runs, class_runs
 from pipeline.storage.uris import without_extension

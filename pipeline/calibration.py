@@ -9,7 +9,7 @@ from pipeline.amount import ratio
 from pipeline.encoded_part import EncodedPart
 from pipeline.errors import PlanError
 from pipeline.estimate import Speed, Work
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 from pipeline.part_maker import PartMaker
 from pipeline.size_sample import SampledImage, SizeSample
 from pipeline.spec.dataset_spec import DatasetSpec

@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import OutputError, StorageError
-from pipeline.output import Output
+from pipeline.output.job_record import JobRecord
+from pipeline.output.output_folder import Output
 from pipeline.receipt import SegmentedPart
-from pipeline.spec.resolved_job import JobRecord
 from pipeline.storage.retries import RETRIES
 
 

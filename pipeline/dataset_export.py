@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, Self, TypeVar
 
-from pipeline.committed import Committed
 from pipeline.datasets.plan import PlannedShard
 from pipeline.errors import OutputError
-from pipeline.mask_rows import Labels, PartFile
-from pipeline.mask_table import MaskRow
-from pipeline.output import Output
+from pipeline.output.mask_table import MaskRow
+from pipeline.output.output_folder import Output
+from pipeline.output.part_file import Labels, PartFile
+from pipeline.output.resume import Committed
 from pipeline.safe_names import FileNames, Hashes
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import Fingerprint

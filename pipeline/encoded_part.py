@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 
 ENCODED_SCHEMA = pa.schema(
     [

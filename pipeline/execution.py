@@ -12,16 +12,17 @@ from pipeline.commit import Committer
 from pipeline.cores import usable_cores
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import ActorError, StorageError
-from pipeline.output import Output
-from pipeline.progress import Observer
+from pipeline.output.job_record import JobRecord
+from pipeline.output.output_folder import Output
+from pipeline.output.progress import Observer
+from pipeline.output.work_item import WorkItem, legs, pack_items
 from pipeline.ray_session import TASK_RETRIES, running_ray
 from pipeline.reader import Reader
 from pipeline.receipt import Receipt
 from pipeline.run_metrics import RunMetrics, parts_left
 from pipeline.spec.job_spec import ActorsSpec
-from pipeline.spec.resolved_job import Job, JobRecord
+from pipeline.spec.resolved_job import Job
 from pipeline.stopping import Interruption, StopFlag
-from pipeline.work_item import WorkItem, legs, pack_items
 
 if TYPE_CHECKING:
     from ray.data import Dataset

@@ -11,11 +11,11 @@ from pipeline.dataset_export import DatasetExport, ExportedDataset, ExportProgre
 from pipeline.errors import OutputError, SpecError
 from pipeline.export_formats import EXPORTERS, ExportFormat
 from pipeline.images.decoding import allow_pixels
-from pipeline.output import Output
+from pipeline.output.job_record import read_job
+from pipeline.output.output_folder import Output
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, protocol_of, shown
-from pipeline.verification import read_job
 
 
 @dataclass
@@ -76,7 +76,7 @@ def export(
         formats = ", ".join(get_args(ExportFormat))
         raise SpecError("export", (f"format is {export_format!r}; choose one of {formats}",))
     source, destination = absolute_uri(output), absolute_uri(target)
-    spec, fingerprint = read_job(Output(source, Storage()))
+    spec, fingerprint = read_job(source, Storage())
     chosen = _chosen(spec.datasets, datasets)
     if export_format == "overlay":
         _refuse_masks(chosen)

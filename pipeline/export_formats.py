@@ -20,10 +20,10 @@ from pipeline.annotations import (
 )
 from pipeline.dataset_export import EXTENSION, DatasetExport, ExportedDataset, StoredMask, Unit
 from pipeline.datasets.shard_writers import PackedImage, write_tar
-from pipeline.mask_table import MaskRow
+from pipeline.output.mask_table import MaskRow
+from pipeline.output.row_source import SourceImages
 from pipeline.overlay import blend
 from pipeline.safe_names import FileNames
-from pipeline.source_images import SourceImages
 from pipeline.storage.uris import join
 
 ExportFormat = Literal["labels", "palette", "overlay", "coco", "geojson", "webdataset"]

@@ -12,8 +12,7 @@ from pipeline.cores import usable_cores
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.errors import OutputError
 from pipeline.highlights import Highlights
-from pipeline.mask_rows import PartFile
-from pipeline.mask_table import fingerprint_of
+from pipeline.output.part_file import PartFile, fingerprint_of
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join, protocol_of, shown

@@ -12,9 +12,9 @@ from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.estimate import DatasetEstimate, JobEstimate, Speed, Work, estimate_dataset
 from pipeline.execution import plan_pool
-from pipeline.output import Output
+from pipeline.output.output_folder import Output
+from pipeline.output.progress import DatasetProgress
 from pipeline.preparation import prepare_job
-from pipeline.progress import DatasetProgress
 from pipeline.run import plans_of
 from pipeline.size_sample import SizeSample, sample_sizes
 from pipeline.spec.job_spec import JobSpec

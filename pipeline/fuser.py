@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from pipeline.encoded_part import EncodedPart
 from pipeline.fusion_inputs import FusionInput, InputRows, read_inputs
-from pipeline.mask_table import MaskRow
+from pipeline.output.mask_table import MaskRow
 from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
 from pipeline.receipt import StageSeconds
 from pipeline.spec.resolved_job import Job

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError, SpecError
-from pipeline.mask_table import fingerprint_of
-from pipeline.output import Output
-from pipeline.part import Part
+from pipeline.output.output_folder import Output
+from pipeline.output.part_file import fingerprint_of
+from pipeline.output.part_name import Part
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint, digest_of
 from pipeline.spec.job_spec import JobSpec

@@ -13,11 +13,11 @@ from pipeline.datasets.plan import DatasetPlan, PlannedShard
 from pipeline.errors import StorageError
 from pipeline.highlights import Highlight, Highlights, RowPlace
 from pipeline.images.decoding import allow_pixels
-from pipeline.mask_rows import Labels, PartFile
-from pipeline.mask_table import MaskRow
-from pipeline.output import Output
-from pipeline.part import group_part_files
-from pipeline.source_images import SourceImage, SourceImages
+from pipeline.output.mask_table import MaskRow
+from pipeline.output.output_folder import Output
+from pipeline.output.part_file import Labels, PartFile
+from pipeline.output.part_name import group_part_files
+from pipeline.output.row_source import SourceImage, SourceImages
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.uris import join, shown
 from pipeline.thumbnails import Thumbnails, distinct, draw_thumbnails

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from pipeline.datasets.encoded_image import MAX_ENCODED_BYTES, EncodedImage
 from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
-from pipeline.output import Output
-from pipeline.part import Ending, Part
+from pipeline.output.output_folder import Output
+from pipeline.output.part_name import Ending, Part
+from pipeline.output.work_item import WorkItem
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
-from pipeline.work_item import WorkItem
 
 _THREADS = 16  # requests in flight: an object store answers one in some 10 to 50 ms
 

@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.highlights import RowPlace
-from pipeline.mask_rows import PartFile
-from pipeline.mask_table import fingerprint_of
-from pipeline.output import Output
+from pipeline.output.output_folder import Output
+from pipeline.output.part_file import PartFile, fingerprint_of
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join

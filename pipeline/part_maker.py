@@ -18,14 +18,9 @@ from pipeline.images.class_ids import ClassIds
 from pipeline.images.decoding import DecodedImage, Pixels, allow_pixels, decode_image, stored_pixels
 from pipeline.images.decoding_threads import decode_each
 from pipeline.images.targets import TargetReader
-from pipeline.mask_table import (
-    MaskRow,
-    class_pixels,
-    encode_mask,
-    part_file,
-    sparse_boundary,
-    sparse_confusion,
-)
+from pipeline.output.mask_png import encode_mask
+from pipeline.output.mask_table import MaskRow, class_pixels, sparse_boundary, sparse_confusion
+from pipeline.output.part_file import part_file
 from pipeline.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError
-from pipeline.output import Output
+from pipeline.output.job_record import read_job
+from pipeline.output.output_folder import Output
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, shown
 from pipeline.timings import RunTimings
-from pipeline.verification import read_job
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PastRun:
             StorageError: It may not or cannot be read.
         """
         uri = absolute_uri(output)
-        spec, fingerprint = read_job(Output(uri, Storage()))
+        spec, fingerprint = read_job(uri, Storage())
         # It may have been moved since it was written.
         spec = spec.model_copy(update={"output": uri})
         folder = Output(uri, Storage(spec.storage_options))

@@ -4,7 +4,7 @@ import refinenet_core
 from pipeline.datasets.listed_locations import listing_field
 from pipeline.errors import SpecError
 from pipeline.fusion_inputs import fused_spec, read_inputs
-from pipeline.output_names import output_files
+from pipeline.output.output_names import output_files
 from pipeline.spec.checkpoint import complete_spec, load_model
 from pipeline.spec.fingerprint import (
     common_fingerprint,

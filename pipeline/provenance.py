@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.output import Output
+from pipeline.output.output_folder import Output
 from pipeline.spec.fingerprint import digest_of
 from pipeline.storage.uris import shown
 

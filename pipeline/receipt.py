@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 
 _RECEIPT = pa.field("receipt", pa.string())
 _FILE = pa.field("file", pa.large_binary())

@@ -13,8 +13,8 @@ from pipeline.bottleneck import bottleneck
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.fold import PartFiles
 from pipeline.highlights import Highlights
-from pipeline.output import Output
-from pipeline.output_names import confusion_file
+from pipeline.output.output_folder import Output
+from pipeline.output.output_names import confusion_file
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.share import Share

@@ -12,7 +12,7 @@ from pipeline.charts import class_bars, confusion_map, miou_histogram, share_bar
 from pipeline.confusions import Confusion, worst_confusions
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.gallery import FailedImages, Gallery, Picture, PictureGroup
-from pipeline.output import Output
+from pipeline.output.output_folder import Output
 from pipeline.page import render_page
 from pipeline.provenance import read_provenance
 from pipeline.report import RunReport

@@ -11,13 +11,14 @@ from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.execution import Execution
 from pipeline.fusion_inputs import fused_plan
-from pipeline.output import Output
+from pipeline.output.job_record import JobRecord
+from pipeline.output.output_folder import Output
+from pipeline.output.progress import DatasetProgress, Observer, Silent
 from pipeline.preparation import prepare_job
-from pipeline.progress import DatasetProgress, Observer, Silent
 from pipeline.report import RunReport, make_report, write_report
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
-from pipeline.spec.resolved_job import Job, JobRecord
+from pipeline.spec.resolved_job import Job
 from pipeline.spec.share import Share
 from pipeline.storage.retries import RETRIES
 from pipeline.storage.storage import Storage

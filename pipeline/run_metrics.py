@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from pipeline.datasets.plan import DatasetPlan
+from pipeline.output.work_item import WorkItem
 from pipeline.receipt import Receipt
-from pipeline.work_item import WorkItem
 
 _LOG = logging.getLogger(__name__)
 

@@ -19,14 +19,14 @@ from PIL import Image
 from pipeline.datasets.make_plan import plan_dataset
 from pipeline.driver_watch import DriverWatch
 from pipeline.execution import ACTOR_CPUS, Execution
-from pipeline.output import Output
+from pipeline.output.job_record import library_versions
+from pipeline.output.output_folder import Output
+from pipeline.output.progress import Silent
 from pipeline.preparation import prepare_job
-from pipeline.progress import Silent
 from pipeline.ray_session import running_ray
 from pipeline.receipt import StageSeconds
 from pipeline.sleeper import sleeper_of
 from pipeline.spec.job_spec import JobSpec
-from pipeline.spec.resolved_job import library_versions
 from pipeline.steady_state import Work, most_at_once, steady_state
 from pipeline.storage.storage import Storage
 from refinenet_core.cpu_name import processor_name

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.datasets.plan import SHARDS_SCHEMA, DatasetPlan
-from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, encode_mask
-from pipeline.part import Part
+from pipeline.output.mask_png import encode_mask
+from pipeline.output.mask_table import MASK_SCHEMA
+from pipeline.output.part_file import METADATA_KEY
+from pipeline.output.part_name import Part
 from pipeline.spec.fingerprint import TABLE_VERSION
 from refinenet_core.labels.palettes import png_palette, voc_colours
 

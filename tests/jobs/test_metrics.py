@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from command import kill_tree
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 from pipeline.receipt import ActorSeconds, Receipt, StageSeconds
 from pipeline.run_metrics import METRICS, RunMetrics
 from tiny_job import TinyJob

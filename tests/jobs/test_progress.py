@@ -10,8 +10,8 @@ import pytest
 import command
 from jobs.pace import Pace, duration
 from jobs.progress import TextProgress
-from pipeline.part import Part
-from pipeline.progress import DatasetProgress
+from pipeline.output.part_name import Part
+from pipeline.output.progress import DatasetProgress
 from pipeline.receipt import Receipt
 from tiny_job import TinyJob
 

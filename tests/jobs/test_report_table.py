@@ -11,8 +11,9 @@ from rich.console import Console
 from jobs.tables import report_table
 from pipeline import RunReport
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
-from pipeline.mask_table import MaskRow, class_pixels, part_file, sparse_confusion
-from pipeline.part import Part
+from pipeline.output.mask_table import MaskRow, class_pixels, sparse_confusion
+from pipeline.output.part_file import part_file
+from pipeline.output.part_name import Part
 from pipeline.receipt import StageSeconds
 from pipeline.spec.job_spec import MetricsSpec
 from pipeline.summary import combine, summarize_dataset

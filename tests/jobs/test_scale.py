@@ -19,7 +19,7 @@ import listing_server
 from command import kill_tree, start
 from listing_server import running_listing_server
 from pipeline.datasets.plan import DatasetPlan
-from pipeline.part import part_file_name
+from pipeline.output.part_name import part_file_name
 from tiny_job import CLASSES, MODEL
 from virtual_tar import members_in, running_virtual_tar
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from pipeline.bottleneck import bottleneck
-from pipeline.part import Part
-from pipeline.progress import Silent
+from pipeline.output.part_name import Part
+from pipeline.output.progress import Silent
 from pipeline.receipt import ActorSeconds, Receipt, StageSeconds
 from pipeline.timings import RunTimings, time_run
 

@@ -40,7 +40,7 @@ def test_the_project_runs_from_the_folder_alone(tmp_path):
     code = (
         "import sys; sys.path = [p for p in sys.path if p != sys.argv[1]];"
         "import jobs.quickstart as quickstart, importlib.metadata as metadata;"
-        "from pipeline.spec.resolved_job import library_versions;"
+        "from pipeline.output.job_record import library_versions;"
         "print(quickstart.__file__, quickstart.CHECKPOINT.exists(), quickstart._TEMPLATE.exists(),"
         " library_versions()['refinenet-batch'],"
         " metadata.distribution('refinenet-batch').locate_file('').resolve())"

@@ -25,8 +25,9 @@ from pipeline.datasets.make_plan import extend_plan, plan_dataset
 from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
 from pipeline.image_reader import read_planned_images
-from pipeline.mask_table import MaskRow, fingerprint_of, part_file
-from pipeline.output import Output
+from pipeline.output.mask_table import MaskRow
+from pipeline.output.output_folder import Output
+from pipeline.output.part_file import fingerprint_of, part_file
 from pipeline.receipt import Receipt, SegmentedPart
 from pipeline.shard_reader import ShardReader
 from pipeline.spec.job_spec import JobSpec

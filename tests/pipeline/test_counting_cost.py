@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from camvid import CHECKPOINT, IMAGES, TARGETS
-from pipeline.mask_table import class_pixels, sparse_boundary, sparse_confusion
+from pipeline.output.mask_table import class_pixels, sparse_boundary, sparse_confusion
 from refinenet_core import (
     MultiScalePredictor,
     boundary_counts,

@@ -13,7 +13,7 @@ from pipeline.datasets.encoded_image import EncodedImage
 from pipeline.encoded_part import EncodedPart
 from pipeline.errors import OutputError, SpecError
 from pipeline.isolation import IsolatingPartMaker
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.scorer import Scorer

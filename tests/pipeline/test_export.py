@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from pipeline import export, run
 from pipeline.datasets.webdataset import read_samples
 from pipeline.errors import OutputError, SpecError
-from pipeline.mask_table import encode_mask
+from pipeline.output.mask_png import encode_mask
 from pipeline.overlay import blend
 from pipeline.spec.dataset_spec import MembersSpec
 from refinenet_core.labels.palettes import png_palette, voc_colours

@@ -10,11 +10,11 @@ import pytest
 from pipeline import PipelineError, run
 from pipeline.commit import Committer
 from pipeline.datasets.make_plan import plan_dataset
-from pipeline.output import Output
-from pipeline.part import Part
+from pipeline.output.job_record import JobRecord
+from pipeline.output.output_folder import Output
+from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import Receipt, SegmentedPart
-from pipeline.spec.resolved_job import JobRecord
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.committed import Committed
 from pipeline.datasets.make_plan import plan_shard_files
 from pipeline.datasets.plan import ShardFile, shard_slug
-from pipeline.part import Part, ShardFiles, group_part_files
+from pipeline.output.part_name import Part, ShardFiles, group_part_files
+from pipeline.output.resume import Committed
 
 
 def names(*endings):

@@ -7,8 +7,8 @@ import pytest
 
 import command
 from mask_tables import FINGERPRINT, write_mask_table
+from pipeline.output.job_record import JOB_VERSION, library_versions
 from pipeline.spec.job_spec import JobSpec
-from pipeline.spec.resolved_job import JOB_VERSION, library_versions
 from report_pages import check_figures, opened
 
 

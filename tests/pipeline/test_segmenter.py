@@ -4,7 +4,7 @@ import torch
 
 from pipeline.datasets.encoded_image import EncodedImage
 from pipeline.encoded_part import EncodedPart
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
 from pipeline.receipt import StageSeconds
 from pipeline.segmenter import Segmenter

@@ -13,8 +13,9 @@ import pytest
 
 from label_maps import ADVERSARIAL
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
-from pipeline.mask_table import MaskRow, class_pixels, part_file, sparse_boundary, sparse_confusion
-from pipeline.part import Part
+from pipeline.output.mask_table import MaskRow, class_pixels, sparse_boundary, sparse_confusion
+from pipeline.output.part_file import part_file
+from pipeline.output.part_name import Part
 from pipeline.spec.job_spec import MetricsSpec
 from pipeline.summary import combine, summarize_dataset
 from refinenet_core import LabelSet, boundary_counts, confusion_matrix, label_set, scores

@@ -17,7 +17,7 @@ CODE = """
 import json, sys, time
 from pathlib import Path
 from mask_tables import FINGERPRINT
-from pipeline.output import Output
+from pipeline.output.output_folder import Output
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.report import make_report
 from pipeline.spec.job_spec import JobSpec

@@ -15,16 +15,11 @@ from PIL import Image
 
 from pipeline import run, verify
 from pipeline.errors import OutputError
-from pipeline.mask_table import (
-    METADATA_KEY,
-    MaskRow,
-    class_pixels,
-    encode_mask,
-    part_file,
-    sparse_confusion,
-)
-from pipeline.part import Part
-from pipeline.part_check import PartRules, check_part
+from pipeline.output.check_part import PartRules, check_part
+from pipeline.output.mask_png import encode_mask
+from pipeline.output.mask_table import MaskRow, class_pixels, sparse_confusion
+from pipeline.output.part_file import METADATA_KEY, part_file
+from pipeline.output.part_name import Part
 from refinenet_core import confusion_matrix
 from refinenet_core.labels.palettes import png_palette, voc_colours
 from tars import make_tar, member_offsets

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.datasets.plan import PlannedShard, ShardFile
-from pipeline.work_item import WorkItem, legs, pack_items, unpack_items
+from pipeline.output.work_item import WorkItem, legs, pack_items, unpack_items
 
 
 def items(number):

@@ -7,17 +7,24 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.committed import Committed
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError, StorageError
-from pipeline.output_names import JOB_FILE, RESULT_FILES, confusion_file, masks_folder, plan_file
-from pipeline.part import Part, is_part_file
-from pipeline.progress import DatasetProgress, measure_progress
+from pipeline.output.job_record import JobRecord
+from pipeline.output.output_names import (
+    JOB_FILE,
+    RESULT_FILES,
+    confusion_file,
+    masks_folder,
+    plan_file,
+)
+from pipeline.output.part_name import Part, is_part_file
+from pipeline.output.progress import DatasetProgress, measure_progress
+from pipeline.output.resume import Committed
+from pipeline.output.work_item import WorkItem
 from pipeline.spec.fingerprint import differences
-from pipeline.spec.resolved_job import Job, JobRecord
+from pipeline.spec.resolved_job import Job
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join, shown
-from pipeline.work_item import WorkItem
 
 _REQUESTS = 16  # at a time
 _MOST_OPENED = 1000  # files, only to tell how far a run is

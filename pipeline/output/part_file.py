@@ -1,9 +1,11 @@
-"""The rows of part files, read back: of each image what its mask needs, a few at a time."""
+"""The Parquet file of one part: written whole, and read back a few rows at a time."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import DecodeError, OutputError
-from pipeline.mask_table import MaskRow, fingerprint_of
-from pipeline.part_check import read_mask
+from pipeline.output.mask_png import read_mask
+from pipeline.output.mask_table import MASK_SCHEMA, MaskRow
+from pipeline.output.part_name import Part
 from pipeline.safe_names import Hashes, name_hash, safe_name
-from pipeline.spec.fingerprint import Fingerprint
+from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
+
+METADATA_KEY: Final = b"refinenet_batch"
 
 Labels = npt.NDArray[np.uint8]
 
@@ -128,3 +133,36 @@ class PartFile:
             shown(self.uri),
             f"is damaged: {reason}; `refinenet-batch verify` says how to mend the output",
         )
+
+
+def part_file(rows: Sequence[MaskRow], part: Part, fingerprint: Mapping[str, Any]) -> bytes:
+    """Return the Parquet file of a part; the same rows give the same bytes.
+
+    The file's metadata under `refinenet_batch` says, in JSON, which part of which job it is.
+    """
+    identity = {"table_version": TABLE_VERSION, "part": asdict(part), "fingerprint": fingerprint}
+    schema = MASK_SCHEMA.with_metadata(
+        {METADATA_KEY: json.dumps(identity, sort_keys=True).encode()}
+    )
+    table = pa.Table.from_pylist([vars(row) for row in rows], schema=schema)
+    buffer = io.BytesIO()
+    # Masks are compressed already: a dictionary would hold them twice, and so would ranges.
+    columns = [name for name in schema.names if name not in ("mask", "probabilities")]
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        use_dictionary=columns,
+        write_statistics=columns,
+        write_page_checksum=True,
+    )
+    return buffer.getvalue()
+
+
+def fingerprint_of(file: pq.ParquetFile) -> Mapping[str, Any] | None:
+    """Return the fingerprint that a part's file carries; None if it carries none."""
+    metadata = file.schema_arrow.metadata or {}
+    if METADATA_KEY not in metadata:
+        return None
+    fingerprint: Mapping[str, Any] = json.loads(metadata[METADATA_KEY])["fingerprint"]
+    return fingerprint

@@ -1,6 +1,5 @@
 """The verification of an output: every part file is read, and all are compared with the plan."""
 
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,14 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.committed import Committed
 from pipeline.datasets.plan import DatasetPlan, PlannedShard
-from pipeline.errors import OutputError, SpecError, StorageError
-from pipeline.output import Output
-from pipeline.part import ShardFiles, group_part_files, part_file_name
-from pipeline.part_check import PLANNED_COLUMNS, CheckedPart, PartRules, check_part
-from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint
-from pipeline.spec.job_spec import JobSpec
+from pipeline.errors import StorageError
+from pipeline.output.check_part import PLANNED_COLUMNS, CheckedPart, PartRules, check_part
+from pipeline.output.job_record import read_job
+from pipeline.output.output_folder import Output
+from pipeline.output.part_name import ShardFiles, group_part_files, part_file_name
+from pipeline.output.resume import Committed
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, protocol_of, shown
 
@@ -98,7 +96,7 @@ def verify(output: str) -> VerifyReport:
         StorageError: It may not or cannot be read.
     """
     uri = absolute_uri(output)
-    spec, fingerprint = read_job(Output(uri, Storage()))
+    spec, fingerprint = read_job(uri, Storage())
     folder = Output(uri, Storage(spec.storage_options))
     report = VerifyReport(shown(uri))
     for dataset in spec.datasets:
@@ -114,34 +112,6 @@ def verify(output: str) -> VerifyReport:
         report.findings += check.findings
         report.notes += check.notes
     return report
-
-
-def read_job(folder: Output) -> tuple[JobSpec, Fingerprint]:
-    """Return the spec and the fingerprint of the job that made an output.
-
-    Raises:
-        OutputError: It is no output of ours, or of another version's.
-        StorageError: It may not or cannot be read.
-    """
-    if not folder.storage.exists(folder.job_uri):
-        raise OutputError(
-            shown(folder.uri), "has no job.json; give the `output` of a job that was run"
-        )
-    try:
-        content = json.loads(folder.storage.read(folder.job_uri))
-        spec = JobSpec.from_mapping(content["spec"], source="its spec")
-        fingerprint = dict(content["fingerprint"])
-    except (ValueError, TypeError, KeyError, SpecError) as error:
-        raise OutputError(
-            shown(folder.job_uri), f"is not a job.json of refinenet-batch, or is damaged: {error}"
-        ) from error
-    if fingerprint.get("table_version") != TABLE_VERSION:
-        raise OutputError(
-            shown(folder.uri),
-            f"holds tables of version {fingerprint.get('table_version')}; this refinenet-batch "
-            f"reads version {TABLE_VERSION}. Use the one that job.json tells under `versions`",
-        )
-    return spec, fingerprint
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.part import Part
+from pipeline.output.part_name import Part
 
 JOB_FILE: Final = "job.json"
 RESULT_FILES: Final = ("summary.json", "summary.parquet", "report.html", "comparison.html")

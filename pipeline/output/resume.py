@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from pipeline.datasets.plan import DatasetPlan, PlannedShard
-from pipeline.part import ShardFiles, group_part_files, part_file_name
-from pipeline.work_item import WorkItem
+from pipeline.output.part_name import ShardFiles, group_part_files, part_file_name
+from pipeline.output.work_item import WorkItem
 
 
 class Committed:

@@ -1,22 +1,12 @@
-"""The mask table: its columns, its rows, and the Parquet file of one part."""
+"""The mask table: its columns and its rows."""
 
-import io
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
 
-from pipeline.part import Part
-from pipeline.spec.fingerprint import TABLE_VERSION
 from refinenet_core.metrics.scores import ClassCounts
-
-METADATA_KEY: Final = b"refinenet_batch"
 
 MASK_SCHEMA = pa.schema(
     [
@@ -97,48 +87,6 @@ class MaskRow:
     def fail(self, status: str, error: str) -> None:
         """Record what went wrong."""
         self.status, self.error = status, error
-
-
-def part_file(rows: Sequence[MaskRow], part: Part, fingerprint: Mapping[str, Any]) -> bytes:
-    """Return the Parquet file of a part; the same rows give the same bytes.
-
-    The file's metadata under `refinenet_batch` says, in JSON, which part of which job it is.
-    """
-    identity = {"table_version": TABLE_VERSION, "part": asdict(part), "fingerprint": fingerprint}
-    schema = MASK_SCHEMA.with_metadata(
-        {METADATA_KEY: json.dumps(identity, sort_keys=True).encode()}
-    )
-    table = pa.Table.from_pylist([vars(row) for row in rows], schema=schema)
-    buffer = io.BytesIO()
-    # Masks are compressed already: a dictionary would hold them twice, and so would ranges.
-    columns = [name for name in schema.names if name not in ("mask", "probabilities")]
-    pq.write_table(
-        table,
-        buffer,
-        compression="zstd",
-        use_dictionary=columns,
-        write_statistics=columns,
-        write_page_checksum=True,
-    )
-    return buffer.getvalue()
-
-
-def fingerprint_of(file: pq.ParquetFile) -> Mapping[str, Any] | None:
-    """Return the fingerprint that a part's file carries; None if it carries none."""
-    metadata = file.schema_arrow.metadata or {}
-    if METADATA_KEY not in metadata:
-        return None
-    fingerprint: Mapping[str, Any] = json.loads(metadata[METADATA_KEY])["fingerprint"]
-    return fingerprint
-
-
-def encode_mask(labels: npt.NDArray[np.uint8], palette: bytes) -> bytes:
-    """Return a label map (H, W) as a palette PNG whose pixel values are the class ids."""
-    image = Image.fromarray(labels)
-    image.putpalette(palette)
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=4)
-    return buffer.getvalue()
 
 
 def class_pixels(labels: npt.NDArray[np.uint8]) -> list[dict[str, int]]:

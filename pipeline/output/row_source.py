@@ -15,7 +15,7 @@ from pipeline.errors import DecodeError, ShardBrokenError, StorageError
 from pipeline.images.class_ids import ClassIds
 from pipeline.images.decoding import decode_image
 from pipeline.images.targets import TargetReader
-from pipeline.mask_table import MaskRow
+from pipeline.output.mask_table import MaskRow
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.storage import Storage
 

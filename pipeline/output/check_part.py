@@ -1,25 +1,22 @@
 """The check of one part file: what it says it is, and what its rows say of their masks."""
 
-import io
 import json
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL.PngImagePlugin import PngImageFile
 
 from pipeline.errors import DecodeError
-from pipeline.images.decoding import guard, refuse_damaged
-from pipeline.mask_table import MASK_SCHEMA, METADATA_KEY, MaskRow, class_pixels
-from pipeline.part import Part
+from pipeline.output.mask_png import read_mask
+from pipeline.output.mask_table import MASK_SCHEMA, MaskRow, class_pixels
+from pipeline.output.part_file import METADATA_KEY
+from pipeline.output.part_name import Part
 from pipeline.spec.fingerprint import Fingerprint, differences
 from pipeline.storage.uris import shown
 
@@ -253,25 +250,6 @@ def _row_problems(row: MaskRow, rules: PartRules) -> Iterator[str]:
         yield "has `class_pixels` that its mask does not have"
     pixels = {-1: outside, **{cell["class"]: cell["pixels"] for cell in found}}
     yield from _score_problems(row, labels.size, pixels, rules)
-
-
-def read_mask(data: bytes, height: int | None, width: int | None) -> npt.NDArray[np.uint8]:
-    """Return a mask's class ids, shape (height, width).
-
-    Raises:
-        DecodeError: It is no whole palette PNG of this size.
-    """
-    # Pillow's own limit is about images of unknown size: `open` would warn of large ones.
-    with closing(guard(lambda: PngImageFile(io.BytesIO(data)))) as image:
-        if image.mode != "P" or (image.height, image.width) != (height, width):
-            raise DecodeError(
-                "undecodable",
-                f"it is {image.width}x{image.height} of mode {image.mode}, and is stated to be "
-                f"{width}x{height} with a palette",
-            )
-        refuse_damaged(data)
-        labels: npt.NDArray[np.uint8] = guard(lambda: np.asarray(image))
-    return labels
 
 
 def _region(protocol: str, height: int, width: int) -> tuple[slice, slice]:

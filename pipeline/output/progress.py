@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.committed import Committed
+from pipeline.output.resume import Committed
 from pipeline.receipt import Receipt
 
 if TYPE_CHECKING:
