@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TextIO
 from pipeline import RunReport
 from pipeline.bottleneck import bottleneck
 from pipeline.output.progress import DatasetProgress
-from pipeline.receipt import Receipt
+from pipeline.stages.receipt import Receipt
 
 Level = Literal["info", "warning", "error"]
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from jobs.pace import Pace
 from pipeline import RunReport
 from pipeline.output.progress import DatasetProgress, Observer
-from pipeline.receipt import Receipt
+from pipeline.stages.receipt import Receipt
 
 _LINE_INTERVAL_S = 5.0
 

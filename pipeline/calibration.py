@@ -6,14 +6,14 @@ from itertools import cycle, islice
 from typing import Final
 
 from pipeline.amount import ratio
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import PlanError
 from pipeline.estimate import Speed, Work
 from pipeline.output.part_name import Part
-from pipeline.part_maker import PartMaker
 from pipeline.size_sample import SampledImage, SizeSample
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.part_maker import PartMaker
 
 CALIBRATING_IMAGES: Final = 64  # kept as they are, of each dataset
 _LEAST_ROUNDS: Final = 3

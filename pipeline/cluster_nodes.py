@@ -80,7 +80,7 @@ class ClusterNodes:
         """Ask a worker with a GPU: this machine may have none."""
         import ray  # noqa: PLC0415 - takes more than a second
 
-        from pipeline.device import gpu_precision  # noqa: PLC0415 - likewise, for PyTorch
+        from pipeline.stages.hardware import gpu_precision  # noqa: PLC0415 - likewise, for PyTorch
 
         task: Any = ray.remote(num_cpus=0, num_gpus=gpus_each)(gpu_precision)
         try:

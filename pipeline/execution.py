@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.commit import Committer
-from pipeline.cores import usable_cores
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import ActorError, StorageError
 from pipeline.output.job_record import JobRecord
@@ -17,18 +15,20 @@ from pipeline.output.output_folder import Output
 from pipeline.output.progress import Observer
 from pipeline.output.work_item import WorkItem, legs, pack_items
 from pipeline.ray_session import TASK_RETRIES, running_ray
-from pipeline.reader import Reader
-from pipeline.receipt import Receipt
 from pipeline.run_metrics import RunMetrics, parts_left
 from pipeline.spec.job_spec import ActorsSpec
 from pipeline.spec.resolved_job import Job
-from pipeline.stopping import Interruption, StopFlag
+from pipeline.stages.committer import Committer
+from pipeline.stages.hardware import usable_cores
+from pipeline.stages.reader import Reader
+from pipeline.stages.receipt import Receipt
+from pipeline.stages.stop_flag import Interruption, StopFlag
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-    from pipeline.isolation import IsolatingPartMaker
-    from pipeline.part_maker import PartMaker
+    from pipeline.stages.isolate_crashes import IsolatingPartMaker
+    from pipeline.stages.part_maker import PartMaker
 
 # Logical CPUs, for scheduling. An actor claims less than its threads: on a machine of two cores
 # the reading and writing tasks would otherwise wait for a CPU that the actor holds for ever.
@@ -102,8 +102,8 @@ class Execution:
         pa.default_memory_pool().release_unused()  # what planning a million images took
         with running_ray():
             # Here, since only now is it sure that there is work: importing them takes its time.
-            from pipeline.isolation import IsolatingPartMaker  # noqa: PLC0415
-            from pipeline.part_makers import part_maker_of  # noqa: PLC0415
+            from pipeline.stages.choose_part_maker import part_maker_of  # noqa: PLC0415
+            from pipeline.stages.isolate_crashes import IsolatingPartMaker  # noqa: PLC0415
 
             stop = StopFlag()
             metrics = RunMetrics(self.job.spec.name, parts_left(self.plans, items))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Self
 
-from pipeline.child_process import ChildDiedError, ChildProcess
-from pipeline.cores import usable_cores
 from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.errors import OutputError
 from pipeline.highlights import Highlights
 from pipeline.output.part_file import PartFile, fingerprint_of
 from pipeline.spec.fingerprint import Fingerprint
+from pipeline.stages.child_process import ChildDiedError, ChildProcess
+from pipeline.stages.hardware import usable_cores
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join, protocol_of, shown
 

@@ -187,7 +187,7 @@ def _calibrated(
     job: Job, storage: Storage, samples: Sequence[SizeSample], work: Work
 ) -> Iterator[Speed]:
     """Yield the speed of the job's own part maker on each dataset."""
-    from pipeline.part_makers import part_maker_of  # noqa: PLC0415 - PyTorch
+    from pipeline.stages.choose_part_maker import part_maker_of  # noqa: PLC0415 - PyTorch
 
     make = part_maker_of(job)(job, storage, threads=plan_pool(job).threads)
     limit_s = _CALIBRATION_S / len(samples)

@@ -3,7 +3,6 @@
 import refinenet_core
 from pipeline.datasets.listed_locations import listing_field
 from pipeline.errors import SpecError
-from pipeline.fusion_inputs import fused_spec, read_inputs
 from pipeline.output.output_names import output_files
 from pipeline.spec.checkpoint import complete_spec, load_model
 from pipeline.spec.fingerprint import (
@@ -14,6 +13,7 @@ from pipeline.spec.fingerprint import (
 )
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job, device_of
+from pipeline.stages.fused_outputs import fused_spec, read_inputs
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 

@@ -10,7 +10,6 @@ from pipeline.datasets.make_plan import extend_plan, plan_dataset
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.execution import Execution
-from pipeline.fusion_inputs import fused_plan
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
 from pipeline.output.progress import DatasetProgress, Observer, Silent
@@ -20,6 +19,7 @@ from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.spec.share import Share
+from pipeline.stages.fused_outputs import fused_plan
 from pipeline.storage.retries import RETRIES
 from pipeline.storage.storage import Storage
 from pipeline.timings import time_run

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.output.work_item import WorkItem
-from pipeline.receipt import Receipt
+from pipeline.stages.receipt import Receipt
 
 _LOG = logging.getLogger(__name__)
 

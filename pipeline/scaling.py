@@ -24,9 +24,9 @@ from pipeline.output.output_folder import Output
 from pipeline.output.progress import Silent
 from pipeline.preparation import prepare_job
 from pipeline.ray_session import running_ray
-from pipeline.receipt import StageSeconds
 from pipeline.sleeper import sleeper_of
 from pipeline.spec.job_spec import JobSpec
+from pipeline.stages.receipt import StageSeconds
 from pipeline.steady_state import Work, most_at_once, steady_state
 from pipeline.storage.storage import Storage
 from refinenet_core.cpu_name import processor_name

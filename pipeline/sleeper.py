@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
-from pipeline.receipt import StageSeconds
+from pipeline.stages.part_maker import PartMaker
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.sample import KnownDataset, LabelMap, Sample
 
 
 class Sleeper(PartMaker):

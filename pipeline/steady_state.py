@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.receipt import Receipt
+from pipeline.stages.receipt import Receipt
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from pipeline.output.progress import Observer
-from pipeline.receipt import ActorSeconds, Receipt, StageSeconds
+from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
 
 
 @dataclass(frozen=True)

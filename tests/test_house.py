@@ -92,7 +92,7 @@ def test_every_public_name_is_there_and_documented(module):
 def test_what_readers_and_writers_import_is_light():
     """They once held 800 MB and three seconds of PyTorch each."""
     code = (
-        "import sys, pipeline.reader, pipeline.commit, pipeline.run;"
+        "import sys, pipeline.stages.reader, pipeline.stages.committer, pipeline.run;"
         "print({'torch', 'torchvision', 'ray'} & set(sys.modules))"
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.output.resume import Committed
-from pipeline.receipt import Receipt
+from pipeline.stages.receipt import Receipt
 
 if TYPE_CHECKING:
     from pipeline.report import RunReport

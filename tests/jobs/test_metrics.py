@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from command import kill_tree
 from pipeline.output.part_name import Part
-from pipeline.receipt import ActorSeconds, Receipt, StageSeconds
 from pipeline.run_metrics import METRICS, RunMetrics
+from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
 from tiny_job import TinyJob
 
 ROOT = Path(__file__).resolve().parents[2]

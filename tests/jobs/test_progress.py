@@ -12,7 +12,7 @@ from jobs.pace import Pace, duration
 from jobs.progress import TextProgress
 from pipeline.output.part_name import Part
 from pipeline.output.progress import DatasetProgress
-from pipeline.receipt import Receipt
+from pipeline.stages.receipt import Receipt
 from tiny_job import TinyJob
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -116,11 +116,11 @@ def finished(head, tmp_path_factory, checkpoint):
 
 
 def copy_code(root):
-    """Copy the packages, in which each process that imports `pipeline.commit` now leaves a note."""
+    """Copy the packages, in which each process that imports the committer now leaves a note."""
     for name in PACKAGES:
         shutil.copytree(ROOT / name, root / "code" / name)
     (root / "imports").mkdir()
-    with (root / "code" / "pipeline" / "commit.py").open("a") as file:
+    with (root / "code" / "pipeline" / "stages" / "committer.py").open("a") as file:
         file.write(
             "\nimport os as _os, pathlib as _pathlib\n"
             f"_pathlib.Path({str(root / 'imports')!r}, str(_os.getpid())).write_text(__file__)\n"

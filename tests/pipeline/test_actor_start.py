@@ -9,7 +9,7 @@ from pipeline import run
 from pipeline.errors import ActorError, DeviceError, SpecError
 from pipeline.output.progress import Silent
 from pipeline.preparation import prepare_job
-from pipeline.segmenter import Segmenter
+from pipeline.stages.segmenter import Segmenter
 from pipeline.storage.storage import Storage
 from tiny_job import save_checkpoint
 

@@ -7,7 +7,7 @@ import pytest
 from pipeline.bottleneck import bottleneck
 from pipeline.output.part_name import Part
 from pipeline.output.progress import Silent
-from pipeline.receipt import ActorSeconds, Receipt, StageSeconds
+from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
 from pipeline.timings import RunTimings, time_run
 
 

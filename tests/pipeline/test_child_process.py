@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.child_process import ChildDiedError, ChildProcess
+from pipeline.stages.child_process import ChildDiedError, ChildProcess
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_memory_is_limited(child):
 def test_a_child_dies_with_its_parent():
     code = (
         "import os, signal; from test_child_process import _prepare; "
-        "from pipeline.child_process import ChildProcess; "
+        "from pipeline.stages.child_process import ChildProcess; "
         "child = ChildProcess(_prepare); print(child.call('pid'), flush=True); "
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

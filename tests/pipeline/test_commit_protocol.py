@@ -20,18 +20,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pipeline.commit import Committer
 from pipeline.datasets.make_plan import extend_plan, plan_dataset
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
-from pipeline.image_reader import read_planned_images
 from pipeline.output.mask_table import MaskRow
 from pipeline.output.output_folder import Output
 from pipeline.output.part_file import fingerprint_of, part_file
-from pipeline.receipt import Receipt, SegmentedPart
-from pipeline.shard_reader import ShardReader
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job
+from pipeline.stages.committer import Committer
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.image_reader import read_planned_images
+from pipeline.stages.receipt import Receipt, SegmentedPart
+from pipeline.stages.shard_reader import ShardReader
 from pipeline.storage.storage import Storage
 from refinenet_core import CheckpointReport
 from tars import make_tar

@@ -10,14 +10,14 @@ from PIL import Image
 
 from pipeline import JobSpec, run, verify
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import OutputError, SpecError
-from pipeline.isolation import IsolatingPartMaker
 from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
-from pipeline.receipt import StageSeconds
-from pipeline.scorer import Scorer
-from pipeline.stopping import StopFlag
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.isolate_crashes import IsolatingPartMaker
+from pipeline.stages.mask_reader import Scorer
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
 from refinenet_core import confusion_matrix
 from tiny_job import CLASSES, TinyJob, decode_mask, picture

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import PipelineError, run
-from pipeline.commit import Committer
 from pipeline.datasets.make_plan import plan_dataset
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
 from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
-from pipeline.receipt import Receipt, SegmentedPart
+from pipeline.stages.committer import Committer
+from pipeline.stages.receipt import Receipt, SegmentedPart
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri
 

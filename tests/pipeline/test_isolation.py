@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
-from pipeline.isolation import IsolatingPartMaker
 from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
-from pipeline.segmenter import Segmenter
-from pipeline.stopping import StopFlag
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.isolate_crashes import IsolatingPartMaker
+from pipeline.stages.segmenter import Segmenter
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]

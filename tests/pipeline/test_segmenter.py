@@ -3,11 +3,11 @@
 import torch
 
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
-from pipeline.receipt import StageSeconds
-from pipeline.segmenter import Segmenter
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.segmenter import Segmenter
 from pipeline.storage.storage import Storage
 from refinenet_core import build_model, published_state_dict
 from tiny_job import MODEL

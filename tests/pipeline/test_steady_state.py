@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.output.part_name import Part
-from pipeline.receipt import ActorSeconds, Receipt
+from pipeline.stages.receipt import ActorSeconds, Receipt
 from pipeline.steady_state import Work, most_at_once, steady_state
 
 

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import DecodeError
 from pipeline.images.targets import TargetReader
 from pipeline.output.part_name import Part
 from pipeline.preparation import prepare_job
-from pipeline.receipt import StageSeconds
-from pipeline.segmenter import Segmenter
 from pipeline.spec.dataset_spec import DatasetSpec, LabelsSpec
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.segmenter import Segmenter
 from pipeline.storage.storage import Storage
 from refinenet_core import LabelSet, label_set
 from refinenet_core.labels.palettes import voc_colours

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.datasets.encoded_image import MAX_ENCODED_BYTES, EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import StorageError
 from pipeline.output.output_folder import Output
 from pipeline.output.part_name import Ending, Part
 from pipeline.output.work_item import WorkItem
+from pipeline.stages.encoded_part import EncodedPart
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 

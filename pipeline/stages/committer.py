@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import OutputError, StorageError
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
-from pipeline.receipt import SegmentedPart
+from pipeline.stages.receipt import SegmentedPart
 from pipeline.storage.retries import RETRIES
 
 

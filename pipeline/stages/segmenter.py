@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import torch
 
-from pipeline.device import require_gpu
 from pipeline.images.decoding import Pixels
-from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
-from pipeline.receipt import StageSeconds
 from pipeline.spec.checkpoint import load_model
 from pipeline.spec.resolved_job import Job
-from pipeline.stopping import StopFlag
+from pipeline.stages.hardware import require_gpu
+from pipeline.stages.part_maker import PartMaker
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.sample import KnownDataset, LabelMap, Sample
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
 from refinenet_core import CheckpointError, MultiScalePredictor, Prediction
 

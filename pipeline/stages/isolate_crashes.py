@@ -13,18 +13,18 @@ from typing import Self
 
 import pyarrow as pa
 
-from pipeline.child_process import ChildDiedError, ChildProcess
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import PipelineError
 from pipeline.images.decoding import allow_pixels, decode_image
 from pipeline.images.decoding_threads import decode_each
 from pipeline.images.targets import TargetReader
-from pipeline.part_makers import part_maker_of
-from pipeline.receipt import SegmentedPart
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
-from pipeline.stopping import StopFlag
+from pipeline.stages.child_process import ChildDiedError, ChildProcess
+from pipeline.stages.choose_part_maker import part_maker_of
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.receipt import SegmentedPart
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
 
 _BYTES_PER_PIXEL = 24  # at the worst moment of decoding 16-bit samples

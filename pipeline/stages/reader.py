@@ -7,14 +7,14 @@ from time import time
 
 import pyarrow as pa
 
-from pipeline.encoded_part import EncodedPart
-from pipeline.image_reader import read_planned_images
 from pipeline.output.output_folder import Output
 from pipeline.output.work_item import unpack_items
-from pipeline.shard_reader import ShardReader
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
-from pipeline.stopping import StopFlag
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.image_reader import read_planned_images
+from pipeline.stages.shard_reader import ShardReader
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.retries import RETRIES
 
 

@@ -1,4 +1,4 @@
-"""A process of one's own for what may kill it: it dies, and whoever asked goes on."""
+"""Run a function in a child process that may crash: it dies, and whoever asked goes on."""
 
 import contextlib
 import ctypes

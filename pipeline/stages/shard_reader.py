@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from pipeline.datasets.encoded_image import EncodedImage
 from pipeline.datasets.plan import ShardFile
 from pipeline.datasets.shards import read_shard
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import ShardBrokenError, StorageError
 from pipeline.output.output_folder import Output
 from pipeline.output.part_name import Ending, Part
 from pipeline.output.work_item import WorkItem
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
+from pipeline.stages.encoded_part import EncodedPart
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
 

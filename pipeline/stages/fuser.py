@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.encoded_part import EncodedPart
-from pipeline.fusion_inputs import FusionInput, InputRows, read_inputs
 from pipeline.output.mask_table import MaskRow
-from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
-from pipeline.receipt import StageSeconds
 from pipeline.spec.resolved_job import Job
-from pipeline.stopping import StopFlag
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.fused_outputs import FusionInput, InputRows, read_inputs
+from pipeline.stages.part_maker import PartMaker
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.sample import KnownDataset, LabelMap, Sample
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
 from refinenet_core.prediction.averaging import WholeMap, fuse
 

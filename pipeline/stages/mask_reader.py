@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pipeline.errors import DecodeError
 from pipeline.images.class_ids import ClassIds
 from pipeline.images.existing_masks import PredictionReader
-from pipeline.part_maker import KnownDataset, LabelMap, PartMaker, Sample
-from pipeline.receipt import StageSeconds
 from pipeline.spec.dataset_spec import PredictionsSpec
 from pipeline.spec.resolved_job import Job
-from pipeline.stopping import StopFlag
+from pipeline.stages.part_maker import PartMaker
+from pipeline.stages.receipt import StageSeconds
+from pipeline.stages.sample import KnownDataset, LabelMap, Sample
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
 
 

@@ -6,76 +6,28 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
 
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.encoded_part import EncodedPart
 from pipeline.errors import DecodeError
 from pipeline.images.class_ids import ClassIds
 from pipeline.images.decoding import DecodedImage, Pixels, allow_pixels, decode_image, stored_pixels
 from pipeline.images.decoding_threads import decode_each
-from pipeline.images.targets import TargetReader
-from pipeline.output.mask_png import encode_mask
-from pipeline.output.mask_table import MaskRow, class_pixels, sparse_boundary, sparse_confusion
+from pipeline.output.mask_table import MaskRow
 from pipeline.output.part_file import part_file
-from pipeline.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
-from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
-from pipeline.stopping import StopFlag
+from pipeline.stages.count_confusion import finish_row
+from pipeline.stages.encoded_part import EncodedPart
+from pipeline.stages.receipt import ActorSeconds, Receipt, SegmentedPart, StageSeconds
+from pipeline.stages.sample import KnownDataset, LabelMap, Sample
+from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
-from refinenet_core.labels.palettes import png_palette
-from refinenet_core.metrics.boundary import boundary_counts
-from refinenet_core.metrics.confusion import confusion_matrix
 
 T = TypeVar("T")
 
 _WINDOW_PIXELS = 1 << 26  # decoded at a time: 200 MB of RGB
-
-
-@dataclass
-class Sample:
-    """An image on its way through the actor: its encoded bytes, its row, what was decoded.
-
-    Attributes:
-        header_pixels: Width times height by the header; 0 for one that cannot be decoded.
-        orientation: EXIF orientation of the image, 1 to 8.
-    """
-
-    encoded: EncodedImage
-    row: MaskRow
-    header_pixels: int = 0
-    orientation: int = 1
-    target: ClassIds | None = None
-
-
-@dataclass(frozen=True)
-class LabelMap:
-    """The labels of an image.
-
-    Attributes:
-        labels: Class ids, shape (H, W), uint8.
-        seen: Where in it labels were given; what lies elsewhere is in no count.
-    """
-
-    labels: ClassIds
-    seen: tuple[slice, slice] = (slice(None), slice(None))
-
-
-class KnownDataset:
-    """What the actor knows of a data set, made once."""
-
-    def __init__(self, spec: DatasetSpec, *, boundary_iou: bool) -> None:
-        self.name = spec.name
-        self.boundary_iou = boundary_iou
-        self.decode = spec.decode
-        self.has_targets = spec.has_targets
-        self.labels = spec.label_set()
-        self.palette = png_palette(self.labels.colours)
-        of = "image" if spec.predictions is None else "prediction"
-        self.targets = TargetReader(self.labels, spec.labels, of=of)
 
 
 class PartMaker(ABC):
@@ -201,7 +153,7 @@ class PartMaker(ABC):
         if dataset.has_targets:
             self._read_targets([sample for sample, _ in labelled], dataset)
         read_at = time.perf_counter()
-        list(self.pool.map(lambda pair: _finish(pair[0], pair[1], dataset), labelled))
+        list(self.pool.map(lambda pair: finish_row(pair[0], pair[1], dataset), labelled))
         for sample in window:
             sample.target = None
         seconds.decode_s += read_at - labelled_at
@@ -274,31 +226,3 @@ def _windows(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         pixels += sample.header_pixels
     if window:
         yield window
-
-
-def _finish(sample: Sample, found: LabelMap, dataset: KnownDataset) -> None:
-    """Encode the mask and, where there is a target, count the confusion."""
-    row, seen, num_classes = sample.row, found.seen, len(dataset.labels.classes)
-    row.mask = encode_mask(found.labels, dataset.palette)
-    pixels = class_pixels(found.labels[seen])
-    row.class_pixels = [each for each in pixels if each["class"] < num_classes]
-    if not dataset.has_targets or row.status != "ok":
-        return
-    if sample.target is None:
-        row.fail("missing_target", "there is no target for this image")
-        return
-    counted = _count(row, found.labels[seen], sample.target[seen], dataset)
-    row.ignored_pixels = sample.target.size - counted
-
-
-def _count(row: MaskRow, prediction: ClassIds, target: ClassIds, dataset: KnownDataset) -> int:
-    """Count an image's labelled pixels, and its boundary regions if asked for; return how many."""
-    classes = {
-        "num_classes": len(dataset.labels.classes),
-        "ignore_index": dataset.labels.ignore_index,
-    }
-    counts = confusion_matrix(prediction, target, **classes)
-    row.confusion = sparse_confusion(counts)
-    if dataset.boundary_iou:
-        row.boundary = sparse_boundary(boundary_counts(prediction, target, **classes))
-    return int(counts.sum())
