@@ -285,7 +285,9 @@ def _shown_run(
     from pipeline import run
 
     with display, redirect_stdout(sys.stderr):
-        return run(spec, display, **(how or {}))
+        report = run(spec, display, **(how or {}))
+        display.finished(report)
+    return report
 
 
 def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:

@@ -16,7 +16,7 @@ from ray.job_submission import JobSubmissionClient
 
 from jobs.job_state import JobState
 from pipeline.errors import ClusterError
-from pipeline.ray_token import send_token
+from pipeline.execution.ray_token import send_token
 
 _HTTP_TIMEOUTS_S = (10, 120)  # to connect, and to answer
 _SILENCE_S = 30  # of a job's log, after which the server is asked whether it is still there

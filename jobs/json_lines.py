@@ -10,7 +10,7 @@ from io import TextIOBase
 from typing import Any, Literal, Self, TextIO
 
 from pipeline import RunReport
-from pipeline.bottleneck import bottleneck
+from pipeline.execution.bottleneck import bottleneck
 from pipeline.output.progress import DatasetProgress
 from pipeline.stages.receipt import Receipt
 

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from jobs.pace import Pace
 from pipeline import RunReport
-from pipeline.output.progress import DatasetProgress, Observer
+from pipeline.execution.observer import Observer
+from pipeline.output.progress import DatasetProgress
 from pipeline.stages.receipt import Receipt
 
 _LINE_INTERVAL_S = 5.0
@@ -28,6 +29,9 @@ class ProgressDisplay(Observer, Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    def finished(self, report: RunReport) -> None:
+        """Take note of what the run came to."""
 
     def failed(self, message: str) -> None:
         """Say why a command ends early."""

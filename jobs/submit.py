@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pipeline import JobSpec
-from pipeline.code_folder import write_code
-from pipeline.required_variables import check_names
+from pipeline.execution.required_env import check_names
+from pipeline.execution.ship_code import write_code
 from pipeline.spec.share import Share
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from jobs.score_tables import categories_table, classes_table, fraction, rules_table
 from pipeline import RunReport, VerifyReport
-from pipeline.bottleneck import bottleneck
+from pipeline.execution.bottleneck import bottleneck
 from pipeline.output.progress import DatasetProgress
 from pipeline.storage.uris import shown
 from pipeline.summary import DatasetSummary

@@ -11,11 +11,11 @@ from pipeline.calibration import CALIBRATING_IMAGES, calibrate
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.estimate import DatasetEstimate, JobEstimate, Speed, Work, estimate_dataset
-from pipeline.execution import plan_pool
+from pipeline.execution.actor_pool import plan_pool
+from pipeline.execution.load_plans import plans_of
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.output.output_folder import Output
 from pipeline.output.progress import DatasetProgress
-from pipeline.preparation import prepare_job
-from pipeline.run import plans_of
 from pipeline.size_sample import SizeSample, sample_sizes
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError
+from pipeline.execution.timings import RunTimings
 from pipeline.output.job_record import read_job
 from pipeline.output.output_folder import Output
 from pipeline.report import RunReport, make_report, write_report
@@ -13,7 +14,6 @@ from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri, join, shown
-from pipeline.timings import RunTimings
 
 
 @dataclass(frozen=True)

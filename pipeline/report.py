@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.bottleneck import bottleneck
 from pipeline.datasets.plan import DatasetPlan
+from pipeline.execution.bottleneck import bottleneck
+from pipeline.execution.timings import RunTimings
 from pipeline.fold import PartFiles
 from pipeline.highlights import Highlights
 from pipeline.output.output_folder import Output
@@ -20,7 +21,6 @@ from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.share import Share
 from pipeline.storage.uris import join
 from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
-from pipeline.timings import RunTimings
 
 SUMMARY_VERSION = 2
 

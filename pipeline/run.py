@@ -5,24 +5,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.cluster import joined_cluster
-from pipeline.datasets.make_plan import extend_plan, plan_dataset
-from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
-from pipeline.execution import Execution
-from pipeline.output.job_record import JobRecord
+from pipeline.execution.cluster import joined_cluster
+from pipeline.execution.load_plans import extended_plan, plans_of
+from pipeline.execution.observer import Observer, Silent
+from pipeline.execution.prepare_job import prepare_job
+from pipeline.execution.ray_data import Execution
+from pipeline.execution.timings import time_run
 from pipeline.output.output_folder import Output
-from pipeline.output.progress import DatasetProgress, Observer, Silent
-from pipeline.preparation import prepare_job
+from pipeline.output.progress import DatasetProgress
 from pipeline.report import RunReport, make_report, write_report
-from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
-from pipeline.spec.resolved_job import Job
 from pipeline.spec.share import Share
-from pipeline.stages.fused_outputs import fused_plan
 from pipeline.storage.retries import RETRIES
 from pipeline.storage.storage import Storage
-from pipeline.timings import time_run
 
 
 def run(
@@ -96,7 +92,9 @@ def _run(
     found = None if overwrite else output.check(job)
     plans = plans_of(job, output, found)
     # Before anything is written: it may find that the datasets are not what they were.
-    extended = [_extended(dataset, spec, output) for dataset in spec.datasets if refresh and found]
+    extended = [
+        extended_plan(dataset, spec, output) for dataset in spec.datasets if refresh and found
+    ]
     if overwrite:
         record = output.overwrite(job)
     else:
@@ -129,7 +127,6 @@ def _run(
         write_report(report, spec, whole, output)
     output.sweep_foreign_parts(report.foreign_parts, record)
     storage.sweep_temporaries(output.uri)
-    observer.finished(report)
     return report
 
 
@@ -145,23 +142,3 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     job = prepare_job(spec, storage)
     plans = plans_of(job, output, output.check(job))
     return [output.progress(plan) for plan in plans]
-
-
-def plans_of(job: Job, output: Output, found: JobRecord | None) -> list[DatasetPlan]:
-    """Return the plans that are frozen in an output of this job; list what has none yet."""
-    frozen = found is not None and not found.clearing
-    return [
-        (output.read_plan(dataset.name) if frozen else None)
-        or fused_plan(dataset, job.spec, output.storage)
-        or plan_dataset(dataset, job.spec, output.storage)
-        for dataset in job.spec.datasets
-    ]
-
-
-def _extended(dataset: DatasetSpec, spec: JobSpec, output: Output) -> DatasetPlan | None:
-    """List a dataset again; return its frozen plan with what is new, None if nothing is."""
-    if not output.storage.exists(output.plan_uri(dataset.name)):
-        return None
-    known = output.read_plan_table(dataset.name)
-    extended = extend_plan(dataset, spec, output.storage, known)
-    return extended if extended.table.num_rows > known.num_rows else None

@@ -18,12 +18,12 @@ from PIL import Image
 
 from pipeline.datasets.make_plan import plan_dataset
 from pipeline.driver_watch import DriverWatch
-from pipeline.execution import ACTOR_CPUS, Execution
+from pipeline.execution.observer import Silent
+from pipeline.execution.prepare_job import prepare_job
+from pipeline.execution.ray_data import ACTOR_CPUS, Execution
+from pipeline.execution.ray_session import running_ray
 from pipeline.output.job_record import library_versions
 from pipeline.output.output_folder import Output
-from pipeline.output.progress import Silent
-from pipeline.preparation import prepare_job
-from pipeline.ray_session import running_ray
 from pipeline.sleeper import sleeper_of
 from pipeline.spec.job_spec import JobSpec
 from pipeline.stages.receipt import StageSeconds

@@ -1,14 +1,8 @@
-"""What a run tells while it goes on, to whoever shows it."""
+"""How far a dataset is: what is planned, and what of it is committed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from pipeline.output.resume import Committed
-from pipeline.stages.receipt import Receipt
-
-if TYPE_CHECKING:
-    from pipeline.report import RunReport
 
 
 @dataclass(frozen=True)
@@ -27,44 +21,6 @@ class DatasetProgress:
     committed_shards: int
     committed_images: int | None
     committed_parts: int
-
-
-class Observer(Protocol):
-    """What listens to a run."""
-
-    def planned(self, datasets: Sequence[DatasetProgress]) -> None:
-        """Take note of the plan; called once, before any actor starts."""
-
-    def committed(self, receipt: Receipt) -> None:
-        """Take note of a part that was committed in this run."""
-
-    def isolating(self, shards: int) -> None:
-        """Take note that parts of some shards failed, and are tried once more in isolation."""
-
-    def stopping(self, limit_s: float) -> None:
-        """Take note that the run was asked to stop, and finishes what is in flight."""
-
-    def finished(self, report: "RunReport") -> None:
-        """Take note of the result; called once, after the summary is written."""
-
-
-class Silent:
-    """An observer that says nothing."""
-
-    def planned(self, datasets: Sequence[DatasetProgress]) -> None:
-        """Ignore the plan."""
-
-    def committed(self, receipt: Receipt) -> None:
-        """Ignore the part."""
-
-    def isolating(self, shards: int) -> None:
-        """Ignore the second pass."""
-
-    def stopping(self, limit_s: float) -> None:
-        """Ignore the wish."""
-
-    def finished(self, report: "RunReport") -> None:
-        """Ignore the result."""
 
 
 def measure_progress(committed: Committed, images: int | None) -> DatasetProgress:

@@ -16,8 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from command import kill_tree
+from pipeline.execution.prometheus import METRICS, RunMetrics
 from pipeline.output.part_name import Part
-from pipeline.run_metrics import METRICS, RunMetrics
 from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
 from tiny_job import TinyJob
 

@@ -13,7 +13,7 @@ from ray._private.internal_api import get_memory_info_reply, get_state_from_addr
 
 from camvid import CHECKPOINT, IMAGES, model, unscored_dataset
 from pipeline import JobSpec, run
-from pipeline.output.progress import Silent
+from pipeline.execution.observer import Silent
 from refinenet_core import MultiScalePredictor, build_model, label_set, load_checkpoint
 from refinenet_core.labels.palettes import png_palette
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from in_process import invoke
 from pipeline import JobSpec, PipelineError, run
-from pipeline.output.progress import Silent
+from pipeline.execution.observer import Silent
 from tars import make_tar
 from tiny_job import read_rows
 

@@ -7,8 +7,8 @@ import torch
 
 from pipeline import run
 from pipeline.errors import ActorError, DeviceError, SpecError
-from pipeline.output.progress import Silent
-from pipeline.preparation import prepare_job
+from pipeline.execution.observer import Silent
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.stages.segmenter import Segmenter
 from pipeline.storage.storage import Storage
 from tiny_job import save_checkpoint

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from pipeline.bottleneck import bottleneck
+from pipeline.execution.bottleneck import bottleneck
+from pipeline.execution.observer import Silent
+from pipeline.execution.timings import RunTimings, time_run
 from pipeline.output.part_name import Part
-from pipeline.output.progress import Silent
 from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
-from pipeline.timings import RunTimings, time_run
 
 
 def timings(stage_s, actor_s, *, startup_s=2.0, making_s=100.0, finishing_s=1.0):

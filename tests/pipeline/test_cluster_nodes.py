@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.cluster_nodes import ClusterNodes, Node
+from pipeline.execution.actor_pool import ClusterNodes, Node
 from refinenet_core import resolve_precision
 from tiny_job import TinyJob
 
@@ -101,7 +101,7 @@ def test_the_gpus_decide_on_the_precision(spec, tmp_path):
     A GPU that is there by Ray's account alone once counted as one that has no bfloat16.
     """
     code = (
-        "import sys, ray, pipeline.cluster_nodes as cluster, pipeline\n"
+        "import sys, ray, pipeline.execution.actor_pool as cluster, pipeline\n"
         "ray.init(address='local', num_cpus=1, num_gpus=1, include_dashboard=False)\n"
         "nodes = cluster.ClusterNodes('local', (cluster.Node('a', '127.0.0.1', 1, 1),))\n"
         "spec = nodes.settle(pipeline.JobSpec.from_yaml(sys.argv[1]))\n"

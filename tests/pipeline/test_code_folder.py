@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.code_folder import write_code
+from pipeline.execution.ship_code import write_code
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("jobs", "pipeline", "refinenet_core")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline import JobSpec, run, verify
 from pipeline.errors import OutputError, SpecError
-from pipeline.preparation import prepare_job
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.storage.storage import Storage
 from tiny_job import TinyJob, decode_mask
 

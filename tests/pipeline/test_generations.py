@@ -9,10 +9,10 @@ import pytest
 
 from pipeline import PipelineError, run
 from pipeline.datasets.make_plan import plan_dataset
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
 from pipeline.output.part_name import Part
-from pipeline.preparation import prepare_job
 from pipeline.stages.committer import Committer
 from pipeline.stages.receipt import Receipt, SegmentedPart
 from pipeline.storage.storage import Storage

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.datasets.encoded_image import EncodedImage
 from pipeline.errors import StorageError
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.output.part_name import Part
-from pipeline.preparation import prepare_job
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.isolate_crashes import IsolatingPartMaker
 from pipeline.stages.segmenter import Segmenter

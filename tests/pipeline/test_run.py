@@ -9,8 +9,9 @@ import pyarrow.dataset
 import pytest
 from PIL import Image
 
-from pipeline import execution, plan, run
+from pipeline import plan, run
 from pipeline.errors import OutputError
+from pipeline.execution import ray_data
 from refinenet_core import confusion_matrix, scores
 from tiny_job import CLASSES, TinyJob, decode_mask, picture, predict, save_own_checkpoint
 
@@ -46,7 +47,7 @@ def test_each_image_is_one_row_with_the_predictors_mask_and_exact_counts(tiny_jo
 
 
 def test_a_long_run_goes_on_leg_after_leg(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "_LEG_PARTS", 20)  # a test cannot make 25,000
+    monkeypatch.setattr(ray_data, "_LEG_PARTS", 20)  # a test cannot make 25,000
     long = TinyJob.make(tmp_path, checkpoint, images=34)
     long.spec["part_images"] = 1  # three shards of up to 16
 

@@ -3,8 +3,8 @@
 import torch
 
 from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.output.part_name import Part
-from pipeline.preparation import prepare_job
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.receipt import StageSeconds
 from pipeline.stages.segmenter import Segmenter

@@ -305,7 +305,7 @@ def test_a_refresh_of_a_limited_run_is_refused(tiny_job):
 
 
 def test_work_is_grouped_where_there_are_many_shards_and_every_image_is_done(tiny_job, monkeypatch):
-    monkeypatch.setattr("pipeline.execution._MOST_ROWS", 2)
+    monkeypatch.setattr("pipeline.execution.ray_data._MOST_ROWS", 2)
     job = as_tar(tiny_job)
     _, image, target = pairs(job)[0]
     for number in range(9):

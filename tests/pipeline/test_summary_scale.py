@@ -22,7 +22,7 @@ from pipeline.datasets.plan import DatasetPlan
 from pipeline.report import make_report
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
-from pipeline.timings import RunTimings
+from pipeline.execution.timings import RunTimings
 
 output, plan = sys.argv[1:]
 dataset = {"name": "big", "format": "webdataset", "images": "s3://shards/train-*.tar",

@@ -11,9 +11,9 @@ from PIL import Image, ImageOps
 
 from pipeline.datasets.encoded_image import EncodedImage
 from pipeline.errors import DecodeError
+from pipeline.execution.prepare_job import prepare_job
 from pipeline.images.targets import TargetReader
 from pipeline.output.part_name import Part
-from pipeline.preparation import prepare_job
 from pipeline.spec.dataset_spec import DatasetSpec, LabelsSpec
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.receipt import StageSeconds

@@ -1,4 +1,4 @@
-"""The nodes of a cluster, and what of them a job gets that leaves its resources open."""
+"""The actor pool of a run: its size, by the spec and by what this machine or a cluster has."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline.errors import ClusterError, DeviceError
 from pipeline.spec.job_spec import ActorsSpec, JobSpec, ResourcesSpec
-from pipeline.spec.resolved_job import device_of
+from pipeline.spec.resolved_job import Job, device_of
+from pipeline.stages.hardware import gpu_precision, usable_cores
 
 _GPU_TIMEOUT_S = 900  # a machine with a GPU may have to be started first
 
@@ -80,8 +81,6 @@ class ClusterNodes:
         """Ask a worker with a GPU: this machine may have none."""
         import ray  # noqa: PLC0415 - takes more than a second
 
-        from pipeline.stages.hardware import gpu_precision  # noqa: PLC0415 - likewise, for PyTorch
-
         task: Any = ray.remote(num_cpus=0, num_gpus=gpus_each)(gpu_precision)
         try:
             precision: str = ray.get(task.remote(), timeout=_GPU_TIMEOUT_S)
@@ -96,3 +95,29 @@ class ClusterNodes:
                 "gpus_per_actor: 0",
             ) from error
         return precision
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The actor pool of a run: how many actors, and the threads of each."""
+
+    actors: ActorsSpec
+    threads: int
+
+
+def plan_pool(job: Job) -> Pool:
+    """Decide on the actor pool from the spec, the GPUs and the cores of this machine."""
+    cores = usable_cores()
+    if job.spec.resources.actors:
+        actors = job.spec.resources.actors
+    elif job.spec.model is None:  # little of its work is done outside Python's lock
+        actors = ActorsSpec(max=cores)
+    else:
+        most = 1
+        if job.gpus_per_actor:
+            import torch  # noqa: PLC0415 - readers and writers, who import this, need none
+
+            most = max(1, math.floor(torch.cuda.device_count() / job.gpus_per_actor))
+        actors = ActorsSpec(min=most, max=most)
+    threads = job.spec.resources.threads_per_actor or max(1, cores // actors.max)
+    return Pool(actors, threads)

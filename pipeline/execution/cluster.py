@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.cluster_nodes import ClusterNodes, Node
-from pipeline.code_folder import write_code
 from pipeline.errors import ClusterError
-from pipeline.ray_session import configure_ray, holding_back, running_ray
-from pipeline.ray_token import send_token
-from pipeline.required_variables import check_names, refuse_unset, unset
+from pipeline.execution.actor_pool import ClusterNodes, Node
+from pipeline.execution.ray_session import configure_ray, holding_back, running_ray
+from pipeline.execution.ray_token import send_token
+from pipeline.execution.required_env import check_names, refuse_unset, unset
+from pipeline.execution.ship_code import write_code
 
 _PACKAGES = ("pipeline", "refinenet_core")  # what workers import
 _IN_SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it, and the code is there already

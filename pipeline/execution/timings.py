@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
-from pipeline.output.progress import Observer
+from pipeline.execution.observer import Observer
 from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
 
 

@@ -1,6 +1,5 @@
 """The run on Ray: read → segment, score or fuse → commit as stages of one streaming dataset."""
 
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,19 +9,19 @@ import pyarrow as pa
 
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import ActorError, StorageError
+from pipeline.execution.actor_pool import plan_pool
+from pipeline.execution.observer import Observer
+from pipeline.execution.prometheus import RunMetrics, parts_left
+from pipeline.execution.ray_session import TASK_RETRIES, running_ray
+from pipeline.execution.signals import Interruption
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
-from pipeline.output.progress import Observer
 from pipeline.output.work_item import WorkItem, legs, pack_items
-from pipeline.ray_session import TASK_RETRIES, running_ray
-from pipeline.run_metrics import RunMetrics, parts_left
-from pipeline.spec.job_spec import ActorsSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.stages.committer import Committer
-from pipeline.stages.hardware import usable_cores
 from pipeline.stages.reader import Reader
 from pipeline.stages.receipt import Receipt
-from pipeline.stages.stop_flag import Interruption, StopFlag
+from pipeline.stages.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -38,32 +37,6 @@ _COMMITTER_CPUS = 0.25
 _MOST_ROWS = 1250  # of work; above that, a row holds several shards
 _LEG_PARTS = 25_000  # Ray Data keeps some 4 kB of the driver's memory for each until it has ended
 _STOPPING_S = 60.0  # for what is in flight when a run is asked to stop
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The actor pool of a run: how many actors, and the threads of each."""
-
-    actors: ActorsSpec
-    threads: int
-
-
-def plan_pool(job: Job) -> Pool:
-    """Decide on the actor pool from the spec, the GPUs and the cores of this machine."""
-    cores = usable_cores()
-    if job.spec.resources.actors:
-        actors = job.spec.resources.actors
-    elif job.spec.model is None:  # little of its work is done outside Python's lock
-        actors = ActorsSpec(max=cores)
-    else:
-        most = 1
-        if job.gpus_per_actor:
-            import torch  # noqa: PLC0415 - readers and writers, who import this, need none
-
-            most = max(1, math.floor(torch.cuda.device_count() / job.gpus_per_actor))
-        actors = ActorsSpec(min=most, max=most)
-    threads = job.spec.resources.threads_per_actor or max(1, cores // actors.max)
-    return Pool(actors, threads)
 
 
 @dataclass(frozen=True)

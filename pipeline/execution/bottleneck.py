@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.timings import RunTimings
+from pipeline.execution.timings import RunTimings
 
 _AT_WORK: Final = 0.5  # workers of a stage, on average: below that it holds nobody up
 

@@ -1,0 +1,1 @@
+"""The stages on Ray Data: the actor pool, the cluster, signals, progress, timings."""
