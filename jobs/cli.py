@@ -310,7 +310,7 @@ def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:
 
 def _report(output: str, to: str | None, *, as_json: bool) -> int:
     from pipeline.errors import SpecError
-    from pipeline.past_run import remake_report
+    from pipeline.scores.load_run import remake_report
 
     if to is not None:
         raise SpecError("report", ("--to is for a comparison; give two outputs",))
@@ -321,8 +321,8 @@ def _report(output: str, to: str | None, *, as_json: bool) -> int:
 
 def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
     from jobs.score_tables import comparison_table
-    from pipeline.comparison import compare
     from pipeline.comparison_page import verdict, write_comparison
+    from pipeline.scores.comparison import compare
     from pipeline.storage.uris import shown
 
     comparison = compare(first, second)

@@ -8,8 +8,8 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.comparison import ComparedDataset
-from pipeline.summary import DatasetSummary
+from pipeline.scores.comparison import ComparedDataset
+from pipeline.scores.summary import DatasetSummary
 
 _SHOWN = 4  # absent classes that are named; the others are counted
 

@@ -15,8 +15,8 @@ from jobs.score_tables import categories_table, classes_table, fraction, rules_t
 from pipeline import RunReport, VerifyReport
 from pipeline.execution.bottleneck import bottleneck
 from pipeline.output.progress import DatasetProgress
+from pipeline.scores.summary import DatasetSummary
 from pipeline.storage.uris import shown
-from pipeline.summary import DatasetSummary
 from refinenet_core import BenchmarkRecord, CheckpointInfo, ModelCost, Scores
 
 _SHOWN = 5  # files of a kind that are named

@@ -3,8 +3,8 @@
 from pipeline.errors import PipelineError
 from pipeline.export import ExportReport, export
 from pipeline.output.verify import VerifyReport, verify
-from pipeline.report import RunReport
 from pipeline.run import plan, run
+from pipeline.scores.run_report import RunReport
 from pipeline.spec.job_spec import JobSpec
 
 __all__ = [

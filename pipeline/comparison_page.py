@@ -8,12 +8,12 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from pipeline.charts import difference_bars
-from pipeline.comparison import ChangedImage, ComparedDataset, Comparison
 from pipeline.gallery import Gallery, PictureGroup
-from pipeline.highlights import Highlight
 from pipeline.page import render_page
-from pipeline.past_run import PastRun
 from pipeline.report_page import LegendClass, cut_to_size, make_legend
+from pipeline.scores.best_and_worst import Highlight
+from pipeline.scores.comparison import ChangedImage, ComparedDataset, Comparison
+from pipeline.scores.load_run import PastRun
 from pipeline.storage.uris import absolute_uri, join, shown
 
 _SECTIONS: Final = 24  # of datasets

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import Final
 
-from pipeline.confusions import Confusion, largest_error
 from pipeline.datasets.plan import DatasetPlan, PlannedShard
 from pipeline.errors import StorageError
-from pipeline.highlights import Highlight, Highlights, RowPlace
 from pipeline.images.decoding import allow_pixels
 from pipeline.output.mask_table import MaskRow
 from pipeline.output.output_folder import Output
 from pipeline.output.part_file import Labels, PartFile
 from pipeline.output.part_name import group_part_files
 from pipeline.output.row_source import SourceImage, SourceImages
+from pipeline.scores.best_and_worst import Highlight, Highlights, RowPlace
+from pipeline.scores.worst_confusions import Confusion, largest_error
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.uris import join, shown
 from pipeline.thumbnails import Thumbnails, distinct, draw_thumbnails

@@ -9,16 +9,16 @@ import numpy as np
 from markupsafe import Markup
 
 from pipeline.charts import class_bars, confusion_map, miou_histogram, share_bars, stage_bars
-from pipeline.confusions import Confusion, worst_confusions
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.gallery import FailedImages, Gallery, Picture, PictureGroup
 from pipeline.output.output_folder import Output
 from pipeline.page import render_page
 from pipeline.provenance import read_provenance
-from pipeline.report import RunReport
+from pipeline.scores.run_report import RunReport
+from pipeline.scores.summary import DatasetSummary
+from pipeline.scores.worst_confusions import Confusion, worst_confusions
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.uris import shown
-from pipeline.summary import DatasetSummary
 from pipeline.thumbnails import distinct
 from refinenet_core import LabelSet
 

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from jobs.tables import report_table
 from pipeline import RunReport
-from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.execution.timings import RunTimings
 from pipeline.output.mask_table import MaskRow, class_pixels, sparse_confusion
 from pipeline.output.part_file import part_file
 from pipeline.output.part_name import Part
+from pipeline.scores.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
+from pipeline.scores.summary import combine, summarize_dataset
 from pipeline.spec.job_spec import MetricsSpec
 from pipeline.stages.receipt import StageSeconds
-from pipeline.summary import combine, summarize_dataset
 from refinenet_core import LabelSet, confusion_matrix, label_set
 
 METRICS = MetricsSpec(rule="gt_present")

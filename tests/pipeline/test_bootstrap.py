@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.bootstrap import NUM_GROUPS, GroupSums
+from pipeline.scores.bootstrap import NUM_GROUPS, GroupSums
 from refinenet_core.metrics.scores import ClassCounts, mean_iou
 
 

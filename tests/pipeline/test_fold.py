@@ -7,7 +7,7 @@ import pytest
 
 from mask_tables import FINGERPRINT, write_mask_table
 from pipeline.errors import OutputError
-from pipeline.fold import PartFiles
+from pipeline.scores.merge_counts import PartFiles
 from pipeline.storage.storage import Storage
 
 CLASSES = 7

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from label_maps import ADVERSARIAL
-from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.output.mask_table import MaskRow, class_pixels, sparse_boundary, sparse_confusion
 from pipeline.output.part_file import part_file
 from pipeline.output.part_name import Part
+from pipeline.scores.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
+from pipeline.scores.summary import combine, summarize_dataset
 from pipeline.spec.job_spec import MetricsSpec
-from pipeline.summary import combine, summarize_dataset
 from refinenet_core import LabelSet, boundary_counts, confusion_matrix, label_set, scores
 
 COLOURS = ((0, 0, 0), (1, 1, 1), (2, 2, 2))

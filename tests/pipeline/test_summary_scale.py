@@ -19,7 +19,7 @@ from pathlib import Path
 from mask_tables import FINGERPRINT
 from pipeline.output.output_folder import Output
 from pipeline.datasets.plan import DatasetPlan
-from pipeline.report import make_report
+from pipeline.scores.run_report import make_report
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from pipeline.execution.timings import RunTimings

@@ -1,4 +1,4 @@
-"""The fold: a dataset's part files added up, by several processes where there are many."""
+"""The part files of a dataset added up, by several processes where there are many."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Self
 
-from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.errors import OutputError
-from pipeline.highlights import Highlights
 from pipeline.output.part_file import PartFile, fingerprint_of
+from pipeline.scores.best_and_worst import Highlights
+from pipeline.scores.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.stages.child_process import ChildDiedError, ChildProcess
 from pipeline.stages.hardware import usable_cores

@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.execution.bottleneck import bottleneck
 from pipeline.execution.timings import RunTimings
-from pipeline.fold import PartFiles
-from pipeline.highlights import Highlights
 from pipeline.output.output_folder import Output
 from pipeline.output.output_names import confusion_file
+from pipeline.scores.best_and_worst import Highlights
+from pipeline.scores.merge_counts import PartFiles
+from pipeline.scores.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.share import Share
 from pipeline.storage.uris import join
-from pipeline.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
 
 SUMMARY_VERSION = 2
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.bootstrap import Interval
-from pipeline.dataset_counts import DatasetCounts
+from pipeline.scores.bootstrap import Interval
+from pipeline.scores.dataset_counts import DatasetCounts
 from pipeline.spec.job_spec import MetricsSpec
 from refinenet_core import LabelSet, RuleScore, Scores, scores
 from refinenet_core.metrics.categories import categories_of, merge_classes

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.bootstrap import PairedIntervals
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import OutputError, SpecError
-from pipeline.highlights import SHOWN, RowPlace
-from pipeline.paired_rows import Rows, ScoredRows, pair_rows
-from pipeline.past_run import PastRun
+from pipeline.scores.best_and_worst import SHOWN, RowPlace
+from pipeline.scores.bootstrap import PairedIntervals
+from pipeline.scores.load_run import PastRun
+from pipeline.scores.paired_rows import Rows, ScoredRows, pair_rows
+from pipeline.scores.summary import DatasetSummary, summarize_dataset
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import differences
 from pipeline.storage.uris import join, shown
-from pipeline.summary import DatasetSummary, summarize_dataset
 from refinenet_core.metrics.scores import Floats
 
 _LEAST_CHANGE: Final = 1e-9  # of an image's mIoU, to be shown

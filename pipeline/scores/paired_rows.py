@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
-from pipeline.highlights import RowPlace
 from pipeline.output.output_folder import Output
 from pipeline.output.part_file import PartFile, fingerprint_of
+from pipeline.scores.best_and_worst import RowPlace
+from pipeline.scores.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join

@@ -1,4 +1,4 @@
-"""The highlights of a dataset: the rows that a report shows, found while its tables are folded."""
+"""The rows of a dataset that a report shows (best, worst, uncertain, failed), found on the way."""
 
 import math
 from collections.abc import Iterable

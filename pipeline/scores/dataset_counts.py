@@ -1,4 +1,4 @@
-"""What a data set's rows add up to: the fold over mask tables, in any order, on any workers."""
+"""What a data set's rows add up to, in any order, on any workers."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.bootstrap import NUM_GROUPS, Groups, GroupSums
+from pipeline.scores.bootstrap import NUM_GROUPS, Groups, GroupSums
 from refinenet_core.metrics.confusion import Counts
 from refinenet_core.metrics.scores import ClassCounts, Floats, mean_iou
 

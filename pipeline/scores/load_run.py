@@ -9,7 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.execution.timings import RunTimings
 from pipeline.output.job_record import read_job
 from pipeline.output.output_folder import Output
-from pipeline.report import RunReport, make_report, write_report
+from pipeline.scores.run_report import RunReport, make_report, write_report
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
