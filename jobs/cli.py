@@ -310,7 +310,7 @@ def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:
 
 def _report(output: str, to: str | None, *, as_json: bool) -> int:
     from pipeline.errors import SpecError
-    from pipeline.scores.load_run import remake_report
+    from pipeline.report.write_report import remake_report
 
     if to is not None:
         raise SpecError("report", ("--to is for a comparison; give two outputs",))
@@ -321,7 +321,7 @@ def _report(output: str, to: str | None, *, as_json: bool) -> int:
 
 def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
     from jobs.score_tables import comparison_table
-    from pipeline.comparison_page import verdict, write_comparison
+    from pipeline.report.comparison_page import verdict, write_comparison
     from pipeline.scores.comparison import compare
     from pipeline.storage.uris import shown
 
@@ -403,10 +403,11 @@ def _pack(typed: dict[str, Any], *, as_json: bool) -> int:
 
 def _show(report: "RunReport", *, as_json: bool) -> None:
     from jobs.tables import report_table, shortfall_lines
+    from pipeline.report.write_summary import report_content
     from pipeline.storage.uris import join, shown
 
     if as_json:
-        print_json(report.to_json())
+        print_json(report_content(report))
         return
     print_table(report_table(report))
     print(f"Masks:     {shown(join(report.output, 'masks'))}")

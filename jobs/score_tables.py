@@ -78,11 +78,11 @@ def categories_table(summary: DatasetSummary) -> Table:
     table.add_column("category")
     for title in _SCORES.values():
         table.add_column(title, justify="right")
-    found = summary.to_json()["categories"]
-    for row in found["classes"] if found else ():
+    for row in summary.category_rows():
         table.add_row(row["name"], *_cells(row, _SCORES))
-    if found:
-        table.caption = f"mIoU over categories: {fraction(found['miou'])}"
+    if summary.categories:
+        _, found = summary.categories
+        table.caption = f"mIoU over categories: {fraction(found.miou)}"
     return table
 
 

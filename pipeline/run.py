@@ -14,7 +14,8 @@ from pipeline.execution.ray_data import Execution
 from pipeline.execution.timings import time_run
 from pipeline.output.output_folder import Output
 from pipeline.output.progress import DatasetProgress
-from pipeline.scores.run_report import RunReport, make_report, write_report
+from pipeline.report.write_report import write_report
+from pipeline.scores.run_report import RunReport, make_report
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.share import Share
 from pipeline.storage.retries import RETRIES

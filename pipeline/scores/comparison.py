@@ -105,12 +105,13 @@ class ComparedDataset:
                 self.intervals.miou_low,
                 self.intervals.miou_high,
             ),
-            "classes": self._classes(),
+            "classes": self.class_rows(),
             "images_better": self.num_better,
             "images_worse": self.num_worse,
         }
 
-    def _classes(self) -> list[dict[str, Any]]:
+    def class_rows(self) -> list[dict[str, Any]]:
+        """Return a row per class: its IoU in both runs, the difference and its interval."""
         names = self.second.labels.classes
         first, second = (summary.counts.confusion for summary in (self.first, self.second))
         assert first.shape == second.shape  # noqa: S101 - the classes are the same

@@ -9,7 +9,7 @@ from pipeline.errors import OutputError
 from pipeline.execution.timings import RunTimings
 from pipeline.output.job_record import read_job
 from pipeline.output.output_folder import Output
-from pipeline.scores.run_report import RunReport, make_report, write_report
+from pipeline.scores.run_report import RunReport, make_report
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
@@ -72,22 +72,6 @@ class PastRun:
             raise OutputError(
                 shown(uri), "is damaged; delete it: all but the times comes from the mask tables"
             ) from error
-
-
-def remake_report(output: str) -> RunReport:
-    """Write the summary and the page of an output again, from its mask tables.
-
-    Args:
-        output: The output folder, a path or URL.
-
-    Raises:
-        OutputError: It is no output of ours, or is damaged.
-        StorageError: It cannot be read or written.
-    """
-    past = PastRun.read(output)
-    report = past.report()
-    write_report(report, past.spec, past.plans, past.output)
-    return report
 
 
 def _plan(folder: Output, dataset: str) -> DatasetPlan:

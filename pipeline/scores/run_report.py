@@ -1,28 +1,18 @@
-"""The report: what a run's tables say, as values, as JSON, as Parquet and as CSV."""
+"""The report: what a run's tables say, as values."""
 
-import io
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from dataclasses import dataclass, field
 
 from pipeline.datasets.plan import DatasetPlan
-from pipeline.execution.bottleneck import bottleneck
 from pipeline.execution.timings import RunTimings
 from pipeline.output.output_folder import Output
-from pipeline.output.output_names import confusion_file
 from pipeline.scores.best_and_worst import Highlights
 from pipeline.scores.merge_counts import PartFiles
-from pipeline.scores.summary import SUMMARY_SCHEMA, DatasetSummary, combine, summarize_dataset
+from pipeline.scores.summary import DatasetSummary, combine, summarize_dataset
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.share import Share
 from pipeline.storage.uris import join
-
-SUMMARY_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -66,51 +56,6 @@ class RunReport:
         if self.missing_parts:
             return 3
         return 0 if self.within_tolerance else 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of `summary.json`, whose fields `docs/summary.md` documents.
-
-        It is strict JSON; undefined scores are null.
-
-        All but `last_run` follows from the mask tables alone.
-        """
-        timings = self.timings.rounded()
-        return {
-            "summary_version": SUMMARY_VERSION,
-            "job": self.job,
-            "output": self.output,
-            **({"share": str(self.share)} if self.share else {}),
-            "complete": self.complete,
-            "within_tolerance": self.within_tolerance,
-            "missing_parts": list(self.missing_parts),
-            "foreign_parts": list(self.foreign_parts),
-            "broken_shards": list(self.broken_shards),
-            "datasets": [dataset.to_json() for dataset in self.datasets],
-            "combined": [summary.to_json() for summary in self.combined],
-            "last_run": {
-                "images": dict(timings.images),
-                "wall_s": timings.wall_s,
-                "images_per_s": round(timings.images_per_s, 3),
-                "storage_retries": timings.storage_retries,
-                "stage_s": asdict(timings.stage_s),
-                "actor_s": asdict(timings.actor_s),
-                "startup_s": timings.startup_s,
-                "making_s": timings.making_s,
-                "finishing_s": timings.finishing_s,
-                "bottleneck": bottleneck(timings),
-            },
-        }
-
-    def json_bytes(self) -> bytes:
-        """Return `summary.json`."""
-        return (json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n").encode()
-
-    def parquet_bytes(self) -> bytes:
-        """Return `summary.parquet`: a row per dataset and class."""
-        rows = [row for dataset in self.datasets for row in dataset.class_rows()]
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA), buffer)
-        return buffer.getvalue()
 
 
 def make_report(
@@ -167,23 +112,3 @@ def make_report(
         within_tolerance=not broken and spec.tolerance.allows(failed, images),
         highlights=highlights,
     )
-
-
-def write_report(
-    report: RunReport, spec: JobSpec, plans: Sequence[DatasetPlan], output: Output
-) -> None:
-    """Write `confusion-<dataset>.csv` for each dataset, `summary.parquet`, `summary.json`.
-
-    And `report.html`, the last: it needs the images, which may be many and far.
-    """
-    # Matplotlib takes half a second to import, which other commands need not spend.
-    from pipeline.report_page import render_report  # noqa: PLC0415
-
-    for dataset in report.datasets:
-        if dataset.scores:
-            uri = join(output.uri, confusion_file(dataset.name))
-            output.storage.write(uri, dataset.confusion_csv())
-    output.storage.write(join(output.uri, "summary.parquet"), report.parquet_bytes())
-    output.storage.write(join(output.uri, "summary.json"), report.json_bytes())
-    page = render_report(report, spec, plans, output)
-    output.storage.write(join(output.uri, "report.html"), page)

@@ -1,7 +1,5 @@
 """The summary: what a data set's mask tables say, as values and as rows."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.scores.bootstrap import Interval
 from pipeline.scores.dataset_counts import DatasetCounts
@@ -18,24 +15,6 @@ from refinenet_core import LabelSet, RuleScore, Scores, scores
 from refinenet_core.metrics.categories import categories_of, merge_classes
 from refinenet_core.metrics.scores import Floats, mean_iou
 
-SUMMARY_SCHEMA = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("class", pa.int32()),
-        ("class_name", pa.string()),
-        ("iou", pa.float64()),
-        ("accuracy", pa.float64()),
-        ("precision", pa.float64()),
-        ("f1", pa.float64()),
-        ("boundary_iou", pa.float64()),
-        ("target_pixels", pa.int64()),
-        ("predicted_pixels", pa.int64()),
-        ("mask_pixels", pa.int64()),
-        ("mask_share", pa.float64()),
-    ]
-)
-
-_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _BINS = 20  # of the histogram, from 0 to 1
 
 
@@ -104,7 +83,7 @@ class DatasetSummary:
         return [self.labels.classes[class_id] for class_id in score.absent]
 
     def class_rows(self) -> list[dict[str, Any]]:
-        """Return a row per class, fields as in `SUMMARY_SCHEMA`; undefined scores are None."""
+        """Return a row per class, as `summary.parquet` has them; undefined scores are None."""
         masks, boundary = self.counts.class_pixels, self.boundary_iou
         mask_total = int(masks.sum())
         return [
@@ -113,77 +92,26 @@ class DatasetSummary:
                 "class": index,
                 "class_name": name,
                 **_class_scores(self.scores, index),
-                "boundary_iou": None if boundary is None else _defined(boundary[index]),
+                "boundary_iou": None if boundary is None else defined(boundary[index]),
                 "mask_pixels": int(masks[index]),
                 "mask_share": int(masks[index]) / mask_total if mask_total else None,
             }
             for index, name in enumerate(self.labels.classes)
         ]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry in `summary.json`, whose fields `docs/summary.md` documents."""
-        found = self.scores
-        return {
-            "name": self.name,
-            "datasets": list(self.datasets),
-            "complete": self.complete,
-            "images": {
-                "planned": self.planned,
-                "committed": self.counts.images,
-                "ok": self.ok,
-                "failed": self.failed,
-                "scored": self.counts.scored_images,
-            },
-            "statuses": dict(sorted(self.counts.statuses.items())),
-            "flags": dict(sorted(self.counts.flags.items())),
-            "rule": found.rule if found else None,
-            "miou": _defined(found.miou) if found else None,
-            "miou_interval": vars(self.interval) if self.interval else None,
-            "rules": {rule: self._rule(score) for rule, score in found.rules.items()}
-            if found
-            else None,
-            "pixel_accuracy": _defined(found.pixel_accuracy) if found else None,
-            "mean_accuracy": _defined(found.mean_accuracy) if found else None,
-            "frequency_weighted_iou": _defined(found.frequency_weighted_iou) if found else None,
-            "mean_boundary_iou": _defined(self.mean_boundary_iou),
-            "image_miou": _distribution(self.counts.image_mious) if found else None,
-            "mean_confidence": _defined(self.counts.mean_confidence),
-            "ignore_index": self.labels.ignore_index if len(self.datasets) == 1 else None,
-            "ignored_pixels": self.counts.ignored_pixels,
-            "classes": [
-                {name: value for name, value in row.items() if name != "dataset"}
-                for row in self.class_rows()
-            ],
-            "categories": self._categories(),
-            "confusion": self.counts.confusion.tolist() if found else None,
-        }
-
-    def confusion_csv(self) -> bytes:
-        """Return the confusion matrix as CSV: a row per target class, a column per prediction."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["target", *self.labels.classes, "outside"])
-        rows = zip(self.labels.classes, self.counts.confusion.tolist(), strict=True)
-        writer.writerows([name, *pixels] for name, pixels in rows)
-        return text.getvalue().encode()
-
-    def _rule(self, score: RuleScore) -> dict[str, Any]:
-        return {
-            "miou": _defined(score.miou),
-            "averaged": score.num_averaged,
-            "absent": self.absent(score),
-        }
-
-    def _categories(self) -> dict[str, Any] | None:
+    def category_rows(self) -> list[dict[str, Any]]:
+        """Return a row per category, with its `name` and scores; none where there are none."""
         if self.categories is None:
-            return None
+            return []
         names, found = self.categories
-        return {
-            "miou": _defined(found.miou),
-            "classes": [
-                {"name": name, **_class_scores(found, index)} for index, name in enumerate(names)
-            ],
-        }
+        return [{"name": name, **_class_scores(found, index)} for index, name in enumerate(names)]
+
+    def miou_histogram(self) -> tuple[list[float], list[int]]:
+        """Return a histogram of the images' own mIoU from 0 to 1: edges, and images between."""
+        mious = self.counts.image_mious
+        edges = np.linspace(0, 1, _BINS + 1)
+        images, _ = np.histogram(mious[~np.isnan(mious)], edges)
+        return [round(edge, 2) for edge in edges.tolist()], images.tolist()
 
 
 def summarize_dataset(
@@ -263,30 +191,15 @@ def _class_scores(found: Scores | None, index: int) -> dict[str, Any]:
         fields = ("iou", "accuracy", "precision", "f1", "target_pixels", "predicted_pixels")
         return dict.fromkeys(fields)
     return {
-        "iou": _defined(found.iou[index]),
-        "accuracy": _defined(found.class_accuracy[index]),
-        "precision": _defined(found.precision[index]),
-        "f1": _defined(found.f1[index]),
+        "iou": defined(found.iou[index]),
+        "accuracy": defined(found.class_accuracy[index]),
+        "precision": defined(found.precision[index]),
+        "f1": defined(found.f1[index]),
         "target_pixels": int(found.classes.target_pixels[index]),
         "predicted_pixels": int(found.classes.predicted_pixels[index]),
     }
 
 
-def _distribution(mious: Floats) -> dict[str, Any]:
-    """Return quantiles and histogram of the images' own mIoU, which is ascending."""
-    defined = mious[~np.isnan(mious)]
-    edges = np.linspace(0, 1, _BINS + 1)
-    quantiles = np.quantile(defined, _QUANTILES).tolist() if defined.size else []
-    return {
-        "images": int(defined.size),
-        "undefined": int(mious.size - defined.size),
-        "quantiles": dict(zip(map(str, _QUANTILES), quantiles, strict=False)),
-        "histogram": {
-            "edges": [round(edge, 2) for edge in edges.tolist()],
-            "images": np.histogram(defined, edges)[0].tolist(),
-        },
-    }
-
-
-def _defined(value: float) -> float | None:
+def defined(value: float) -> float | None:
+    """Return a score, None where it is undefined."""
     return None if math.isnan(value) else float(value)

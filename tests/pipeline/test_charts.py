@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from pipeline.charts import (
+from pipeline.report.charts import (
     class_bars,
     confusion_map,
     difference_bars,

@@ -10,8 +10,8 @@ import pytest
 
 import command
 from pipeline import JobSpec, run
-from pipeline.comparison_page import verdict, write_comparison
 from pipeline.errors import SpecError
+from pipeline.report.comparison_page import verdict, write_comparison
 from pipeline.scores.comparison import compare
 from refinenet_core import scores
 from report_pages import check_in_every_setting, figures, opened

@@ -13,6 +13,7 @@ from pipeline.datasets.encoded_image import EncodedImage
 from pipeline.errors import OutputError, SpecError
 from pipeline.execution.prepare_job import prepare_job
 from pipeline.output.part_name import Part
+from pipeline.report.write_summary import report_content
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.isolate_crashes import IsolatingPartMaker
 from pipeline.stages.mask_reader import Scorer
@@ -64,7 +65,7 @@ def evaluation(output, *, targets="", **dataset):
 
 def figures(report):
     """Return the summary of a report's only dataset, without what masks do not tell."""
-    [dataset] = report.to_json()["datasets"]
+    [dataset] = report_content(report)["datasets"]
     return {name: value for name, value in dataset.items() if name not in OF_THE_IMAGES}
 
 
@@ -82,7 +83,7 @@ def test_exported_masks_give_the_runs_own_figures(segmented, tmp_path):
     assert scored.exit_code == 0
     assert figures(scored) == figures(report)
     assert scored.datasets[0].scores.miou > 0
-    assert scored.to_json()["datasets"][0]["mean_confidence"] is None
+    assert report_content(scored)["datasets"][0]["mean_confidence"] is None
     job_json = json.loads((tmp_path / "scored/job.json").read_text())
     assert job_json["checkpoint"] is None
     assert job_json["fingerprint"]["predictions"]["pictures"]["encoding"] == "indices"

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.report.thumbnails import distinct
 from pipeline.scores.best_and_worst import SHOWN, Highlights
 from pipeline.scores.worst_confusions import largest_error, worst_confusions
-from pipeline.thumbnails import distinct
 
 STATUSES = ["ok", "ok", "ok", "undecodable", "crashed"]
 

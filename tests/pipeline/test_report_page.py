@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline import JobSpec, run
 from pipeline.errors import OutputError
-from pipeline.scores.load_run import remake_report
+from pipeline.report.write_report import remake_report
 from report_pages import check_figures, check_in_every_setting, figures, opened
 from tars import make_tar
 from tiny_job import TinyJob

@@ -15,6 +15,7 @@ from label_maps import ADVERSARIAL
 from pipeline.output.mask_table import MaskRow, class_pixels, sparse_boundary, sparse_confusion
 from pipeline.output.part_file import part_file
 from pipeline.output.part_name import Part
+from pipeline.report.write_summary import confusion_csv, dataset_content
 from pipeline.scores.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
 from pipeline.scores.summary import combine, summarize_dataset
 from pipeline.spec.job_spec import MetricsSpec
@@ -82,10 +83,12 @@ def merged(groups):
 def test_neither_the_order_of_parts_nor_their_grouping_changes_a_bit():
     tables = [part_table(number) for number in range(4)]
 
-    results = {json.dumps(summarize(order).to_json()) for order in itertools.permutations(tables)}
+    results = {
+        json.dumps(dataset_content(summarize(order))) for order in itertools.permutations(tables)
+    }
     a, b, c, d = tables
     results |= {
-        json.dumps(merged(groups).to_json())
+        json.dumps(dataset_content(merged(groups)))
         for groups in ([[a, b], [c, d]], [[d], [b, a, c]], [[c], [], [a], [d], [b]])
     }
 
@@ -93,7 +96,7 @@ def test_neither_the_order_of_parts_nor_their_grouping_changes_a_bit():
 
 
 def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_misses():
-    content = summarize([part_table(0), part_table(1)]).to_json()
+    content = dataset_content(summarize([part_table(0), part_table(1)]))
 
     counts = np.array(content["confusion"])
     assert counts.shape == (3, 4)
@@ -127,13 +130,13 @@ def test_odd_label_maps_come_through_the_table_as_they_were_counted(
     np.testing.assert_array_equal(summary.counts.confusion, counts)
     expected = boundary_counts(prediction, target, num_classes=num_classes).iou
     np.testing.assert_array_equal(summary.boundary_iou, expected)
-    assert json.dumps(summary.to_json(), allow_nan=False)
+    assert json.dumps(dataset_content(summary), allow_nan=False)
 
 
 def test_all_six_rules_stand_beside_the_one_asked_for():
     tables = [part_table(0), part_table(1)]
     by_rule = {
-        rule: summarize(tables, MetricsSpec(rule=rule)).to_json()
+        rule: dataset_content(summarize(tables, MetricsSpec(rule=rule)))
         for rule in summarize(tables).scores.rules
     }
 
@@ -171,7 +174,7 @@ def test_the_images_own_mious_are_spread_over_quantiles_and_a_histogram():
         for number, (prediction, target) in enumerate([(half, full), (full, full), (full, void)])
     ]
 
-    content = summarize([as_table(rows)]).to_json()["image_miou"]
+    content = dataset_content(summarize([as_table(rows)]))["image_miou"]
 
     assert (content["images"], content["undefined"]) == (2, 1)
     assert content["quantiles"]["0.0"] == 0.5
@@ -196,11 +199,11 @@ def test_boundary_iou_is_there_if_its_counts_are():
     with_counts, without = summarize([table]), summarize([bare])
 
     expected = with_counts.counts.boundary.iou
-    content = with_counts.to_json()
+    content = dataset_content(with_counts)
     assert [row["boundary_iou"] for row in content["classes"]] == expected.tolist()
     assert content["mean_boundary_iou"] == pytest.approx(expected.mean())
-    assert without.to_json()["mean_boundary_iou"] is None
-    assert {row["boundary_iou"] for row in without.to_json()["classes"]} == {None}
+    assert dataset_content(without)["mean_boundary_iou"] is None
+    assert {row["boundary_iou"] for row in dataset_content(without)["classes"]} == {None}
 
 
 def test_cityscapes_has_categories_and_others_have_none():
@@ -210,13 +213,13 @@ def test_cityscapes_has_categories_and_others_have_none():
 
     summary = summarize([as_table([scored_row(0, prediction, target, 19)])], labels=labels)
 
-    categories = summary.to_json()["categories"]
+    categories = dataset_content(summary)["categories"]
     assert [row["name"] for row in categories["classes"]][-1] == "vehicle"
     assert categories["miou"] == pytest.approx(
         np.mean([row["iou"] for row in categories["classes"]])
     )
     assert sum(row["target_pixels"] for row in categories["classes"]) == 400
-    assert summarize([part_table(0)]).to_json()["categories"] is None
+    assert dataset_content(summarize([part_table(0)]))["categories"] is None
 
 
 def test_datasets_of_the_same_classes_are_also_scored_together():
@@ -229,8 +232,8 @@ def test_datasets_of_the_same_classes_are_also_scored_together():
     [both] = combine([first, second, third], DEFAULTS)
 
     assert both.datasets == ("first", "second")
-    content = both.to_json()
-    whole = summarize([part_table(0), part_table(1)]).to_json()
+    content = dataset_content(both)
+    whole = dataset_content(summarize([part_table(0), part_table(1)]))
     differing = {name for name in content if content[name] != whole[name]}
     assert differing == {"name", "datasets", "images", "ignore_index"}  # planned: 16
     assert combine([first, third], DEFAULTS) == []
@@ -244,7 +247,7 @@ def test_a_dataset_without_targets_has_class_shares_and_confidence():
     rows[0].class_pixels = [{"class": 0, "pixels": 30}, {"class": 2, "pixels": 10}]
     rows[1].class_pixels = [{"class": 2, "pixels": 40}]
 
-    content = summarize([as_table(rows)]).to_json()
+    content = dataset_content(summarize([as_table(rows)]))
 
     assert content["mean_confidence"] == 0.625
     assert [row["mask_share"] for row in content["classes"]] == [30 / 80, 0, 50 / 80]
@@ -257,7 +260,7 @@ def test_a_dataset_without_targets_has_class_shares_and_confidence():
 def test_a_dataset_of_which_nothing_is_committed_has_no_scores_and_is_not_complete():
     summary = summarize([], complete=False)
 
-    content = summary.to_json()
+    content = dataset_content(summary)
     assert content["complete"] is False
     assert content["miou"] is content["mean_confidence"] is None
     assert json.dumps(content, allow_nan=False)
@@ -267,11 +270,11 @@ def test_the_confusion_matrix_as_csv_is_the_summarys_with_names():
     labels = LabelSet("odd names", ("a, b", 'say "c"', "d"), COLOURS, 255)
     summary = summarize([part_table(0)], labels=labels)
 
-    header, *rows = csv.reader(io.StringIO(summary.confusion_csv().decode()))
+    header, *rows = csv.reader(io.StringIO(confusion_csv(summary).decode()))
 
     assert header == ["target", "a, b", 'say "c"', "d", "outside"]
     assert [row[0] for row in rows] == list(labels.classes)
-    assert [list(map(int, row[1:])) for row in rows] == summary.to_json()["confusion"]
+    assert [list(map(int, row[1:])) for row in rows] == dataset_content(summary)["confusion"]
 
 
 def test_the_same_rows_give_the_same_file_and_the_file_says_whose_it_is():
@@ -293,7 +296,7 @@ def test_pixel_counts_past_32_bits_stay_exact(pixels):
     row.confusion = [{"target": 1, "prediction": 1, "pixels": pixels}]
     row.boundary = [{"class": 1, "both": pixels, "target": pixels, "prediction": pixels + 1}]
 
-    content = summarize([as_table([row])] * 3).to_json()
+    content = dataset_content(summarize([as_table([row])] * 3))
 
     assert content["confusion"][1][1] == content["classes"][1]["predicted_pixels"] == 3 * pixels
     assert content["classes"][1]["mask_pixels"] == content["ignored_pixels"] == 3 * pixels

@@ -35,7 +35,8 @@ report = make_report(spec, FINGERPRINT, [plan], Output(output, Storage()), RunTi
 figures = {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - start_cpu}
 peak = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines()
         if line.startswith("VmHWM")]
-print(json.dumps({**figures, "peak_kib": int(peak[0]), **report.datasets[0].to_json()}))
+from pipeline.report.write_summary import dataset_content
+print(json.dumps({**figures, "peak_kib": int(peak[0]), **dataset_content(report.datasets[0])}))
 """
 
 

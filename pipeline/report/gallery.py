@@ -16,11 +16,11 @@ from pipeline.output.output_folder import Output
 from pipeline.output.part_file import Labels, PartFile
 from pipeline.output.part_name import group_part_files
 from pipeline.output.row_source import SourceImage, SourceImages
+from pipeline.report.thumbnails import Thumbnails, distinct, draw_thumbnails
 from pipeline.scores.best_and_worst import Highlight, Highlights, RowPlace
 from pipeline.scores.worst_confusions import Confusion, largest_error
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.storage.uris import join, shown
-from pipeline.thumbnails import Thumbnails, distinct, draw_thumbnails
 
 _THREADS: Final = 4  # each decodes an image, which may be large
 _READING_S: Final = 30.0  # for the images of a dataset; an image deep in a large tar takes its time

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from pipeline.charts import difference_bars
-from pipeline.gallery import Gallery, PictureGroup
-from pipeline.page import render_page
-from pipeline.report_page import LegendClass, cut_to_size, make_legend
+from pipeline.report.charts import difference_bars
+from pipeline.report.gallery import Gallery, PictureGroup
+from pipeline.report.render_page import render_page
+from pipeline.report.report_page import LegendClass, cut_to_size, make_legend
 from pipeline.scores.best_and_worst import Highlight
 from pipeline.scores.comparison import ChangedImage, ComparedDataset, Comparison
 from pipeline.scores.load_run import PastRun
@@ -119,7 +119,7 @@ def _section(comparison: Comparison, compared: ComparedDataset, number: int) -> 
             compared.intervals.iou_low,
             compared.intervals.iou_high,
         ),
-        classes=compared.to_json()["classes"],
+        classes=compared.class_rows(),
         legend=make_legend(labels),
         groups=[group for group in kept if group.pictures],
     )

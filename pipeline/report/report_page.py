@@ -2,24 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.charts import class_bars, confusion_map, miou_histogram, share_bars, stage_bars
 from pipeline.datasets.plan import DatasetPlan
-from pipeline.gallery import FailedImages, Gallery, Picture, PictureGroup
+from pipeline.execution.bottleneck import bottleneck
 from pipeline.output.output_folder import Output
-from pipeline.page import render_page
-from pipeline.provenance import read_provenance
+from pipeline.report.charts import class_bars, confusion_map, miou_histogram, share_bars, stage_bars
+from pipeline.report.gallery import FailedImages, Gallery, Picture, PictureGroup
+from pipeline.report.provenance import read_provenance
+from pipeline.report.render_page import render_page
+from pipeline.report.thumbnails import distinct
 from pipeline.scores.run_report import RunReport
 from pipeline.scores.summary import DatasetSummary
 from pipeline.scores.worst_confusions import Confusion, worst_confusions
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.uris import shown
-from pipeline.thumbnails import distinct
 from refinenet_core import LabelSet
 
 _SECTIONS: Final = 24  # of datasets; the page is bounded however many there are
@@ -118,11 +119,13 @@ def render_report(
     sections += [
         _section(f"combined-{k}", summary) for k, summary in enumerate(report.combined[:_SECTIONS])
     ]
-    last_run = report.to_json()["last_run"]
-    seconds = {name.removesuffix("_s"): spent for name, spent in last_run["stage_s"].items()}
+    timings = report.timings.rounded()
+    seconds = {name.removesuffix("_s"): spent for name, spent in asdict(timings.stage_s).items()}
     content = {
         "report": report,
-        "last_run": last_run,
+        "timings": timings,
+        "images_per_s": round(timings.images_per_s, 3),
+        "bottleneck": bottleneck(timings),
         "output": shown(report.output),
         "verdict": _verdict(report),
         "sections": sections,
@@ -197,8 +200,7 @@ def _histogram(summary: DatasetSummary) -> Markup | None:
     defined = mious[~np.isnan(mious)]
     if not defined.size:
         return None
-    histogram = summary.to_json()["image_miou"]["histogram"]
-    return miou_histogram(histogram["edges"], histogram["images"], float(np.median(defined)))
+    return miou_histogram(*summary.miou_histogram(), float(np.median(defined)))
 
 
 def _verdict(report: RunReport) -> Verdict:

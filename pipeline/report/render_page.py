@@ -15,11 +15,11 @@ def render_page(template: str, content: Mapping[str, Any]) -> bytes:
     """Return a page; all that is put into it is escaped, but for our own drawings.
 
     Args:
-        template: Name of a file in `pipeline/pages`.
+        template: Name of a file in `pipeline/report/templates`.
         content: What the template asks for.
     """
     environment = Environment(
-        loader=PackageLoader("pipeline", "pages"),
+        loader=PackageLoader("pipeline.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -32,9 +32,9 @@ def render_page(template: str, content: Mapping[str, Any]) -> bytes:
         "location": _location,
     }
     environment.tests["defined_number"] = lambda value: value is not None and not math.isnan(value)
-    pages = files("pipeline") / "pages"
+    templates = files("pipeline.report") / "templates"
     own = {
-        name: Markup((pages / file).read_text(encoding="utf-8"))  # noqa: S704 - files of ours
+        name: Markup((templates / file).read_text(encoding="utf-8"))  # noqa: S704 - files of ours
         for name, file in (("css", "page.css"), ("script", "classes.js"))
     }
     return environment.get_template(template).render(**own, **content).encode()

@@ -1,0 +1,1 @@
+"""From scores to `summary.json`, `summary.parquet` and HTML pages."""
