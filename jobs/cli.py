@@ -354,7 +354,7 @@ def _export(
 ) -> int:
     from jobs.exporting import ExportLines, exported_lines
     from pipeline import export
-    from pipeline.dataset_export import ExportProgress
+    from pipeline.export.exported_rows import ExportProgress
 
     lines = ExportLines(lambda line: print(line, file=sys.stderr))
 

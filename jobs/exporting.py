@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from pipeline import ExportReport
-from pipeline.dataset_export import ExportedDataset, ExportProgress
+from pipeline.export.exported_rows import ExportedDataset, ExportProgress
 
 _LINE_INTERVAL_S = 2.0
 

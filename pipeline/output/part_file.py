@@ -17,7 +17,6 @@ from pipeline.errors import DecodeError, OutputError
 from pipeline.output.mask_png import read_mask
 from pipeline.output.mask_table import MASK_SCHEMA, MaskRow
 from pipeline.output.part_name import Part
-from pipeline.safe_names import Hashes, name_hash, safe_name
 from pipeline.spec.fingerprint import TABLE_VERSION, Fingerprint
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import shown
@@ -87,22 +86,6 @@ class PartFile:
             return read_mask(row.mask or b"", row.height, row.width)
         except DecodeError as error:
             raise self._damaged(f"the mask in row {row.index}: {error.reason}") from error
-
-    def count(self, extension: str) -> tuple[int, Hashes]:
-        """Return the number of rows, and the hashes of the names of those that may have a mask.
-
-        Args:
-            extension: What names would end in.
-
-        Raises:
-            OutputError: It is damaged.
-            StorageError: It cannot be read.
-        """
-        with self.opened() as content:
-            table = content.read(columns=["key", "height"])
-        keys = table["key"].filter(pc.is_valid(table["height"])).to_pylist()
-        hashes = [name_hash(safe_name(key, extension)) for key in keys]
-        return table.num_rows, np.array(hashes, dtype=np.int64)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[pq.ParquetFile]:

@@ -19,8 +19,8 @@ from pycocotools.coco import COCO
 from pipeline import export, run
 from pipeline.datasets.webdataset import read_samples
 from pipeline.errors import OutputError, SpecError
+from pipeline.export.formats import blend
 from pipeline.output.mask_png import encode_mask
-from pipeline.overlay import blend
 from pipeline.spec.dataset_spec import MembersSpec
 from refinenet_core.labels.palettes import png_palette, voc_colours
 from tars import make_tar

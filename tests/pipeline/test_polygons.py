@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from pipeline.polygons import trace_polygons
+from pipeline.export.polygons import trace_polygons
 
 MASKS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 10), st.integers(1, 10)))
 

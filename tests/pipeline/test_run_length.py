@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from pipeline.run_length import class_runs
+from pipeline.export.run_lengths import class_runs
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 LABEL_MAPS = hnp.arrays(np.uint8, SHAPES, elements=st.sampled_from([0, 1, 2, 255]), fill=st.just(1))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.safe_names import FileNames, name_hash, safe_name
+from pipeline.export.file_names import FileNames, name_hash, safe_name
 
 KEYS = st.text(st.sampled_from("aA./\\ :\0\x1b~-é図0") | st.characters(codec="utf-8"), max_size=60)
 

@@ -9,6 +9,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
+
+from pipeline.output.part_file import PartFile
 
 Hashes = npt.NDArray[np.int64]
 
@@ -49,6 +52,24 @@ def name_hash(name: str) -> int:
     """
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     return int.from_bytes(hashlib.blake2b(folded.encode(), digest_size=8).digest(), signed=True)
+
+
+def hash_names(part: PartFile, extension: str) -> tuple[int, Hashes]:
+    """Return the number of a part's rows, and the hashes of the names of those that may have masks.
+
+    Args:
+        part: The part.
+        extension: What names would end in.
+
+    Raises:
+        OutputError: It is damaged.
+        StorageError: It cannot be read.
+    """
+    with part.opened() as content:
+        table = content.read(columns=["key", "height"])
+    keys = table["key"].filter(pc.is_valid(table["height"])).to_pylist()
+    hashes = [name_hash(safe_name(key, extension)) for key in keys]
+    return table.num_rows, np.array(hashes, dtype=np.int64)
 
 
 @dataclass(frozen=True)

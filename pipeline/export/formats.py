@@ -9,26 +9,27 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.annotations import (
-    Describe,
-    ItemLists,
-    coco_header,
-    coco_items,
-    geojson_header,
-    geojson_items,
-    write_document,
-)
-from pipeline.dataset_export import EXTENSION, DatasetExport, ExportedDataset, StoredMask, Unit
 from pipeline.datasets.shard_writers import PackedImage, write_tar
+from pipeline.export.coco import coco_header, coco_items
+from pipeline.export.exported_rows import (
+    EXTENSION,
+    DatasetExport,
+    ExportedDataset,
+    StoredMask,
+    Unit,
+)
+from pipeline.export.file_names import FileNames
+from pipeline.export.geojson import geojson_header, geojson_items
+from pipeline.export.json_items import Describe, ItemLists, write_document
 from pipeline.output.mask_table import MaskRow
 from pipeline.output.row_source import SourceImages
-from pipeline.overlay import blend
-from pipeline.safe_names import FileNames
 from pipeline.storage.uris import join
+from refinenet_core.labels.palettes import Colour
 
 ExportFormat = Literal["labels", "palette", "overlay", "coco", "geojson", "webdataset"]
 
 Draw = Callable[[StoredMask], bytes]
+Pixels = npt.NDArray[np.uint8]
 
 
 def _export_labels(export: DatasetExport) -> None:
@@ -60,6 +61,21 @@ def _export_overlay(export: DatasetExport) -> None:
         pass
 
 
+def blend(image: Pixels, labels: Pixels, colours: tuple[Colour, ...]) -> Pixels:
+    """Return an image half in its classes' colours, shape (H, W, 3).
+
+    Args:
+        image: RGB, shape (H, W, 3), uint8.
+        labels: Class ids, shape (H, W), uint8; the image stays as it is where an id is no class.
+        colours: RGB of each class.
+    """
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(colours)] = colours
+    # Halves are taken before they are added: in eight bits a sum would not fit.
+    mixed = image // 2 + table[labels] // 2
+    return np.where((labels < len(colours))[..., np.newaxis], mixed, image)
+
+
 def _write_files(export: DatasetExport, draw: Draw) -> None:
     names = export.file_names()
 
@@ -79,7 +95,7 @@ def _write_file(
     exported.note_name(row.key, name, suffixed=suffixed)
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+def _png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=4)
     return buffer.getvalue()

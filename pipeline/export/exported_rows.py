@@ -12,11 +12,11 @@ from typing import Final, Self, TypeVar
 
 from pipeline.datasets.plan import PlannedShard
 from pipeline.errors import OutputError
+from pipeline.export.file_names import FileNames, Hashes, hash_names
 from pipeline.output.mask_table import MaskRow
 from pipeline.output.output_folder import Output
 from pipeline.output.part_file import Labels, PartFile
 from pipeline.output.resume import Committed
-from pipeline.safe_names import FileNames, Hashes
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.fingerprint import Fingerprint
 from pipeline.storage.uris import join, shown
@@ -223,7 +223,7 @@ def _committed(output: Output, dataset: str) -> Committed:
 
 def _count(unit: Unit) -> tuple[int, Hashes]:
     [part] = unit.parts
-    return part.count(EXTENSION)
+    return hash_names(part, EXTENSION)
 
 
 def _in_threads(work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:

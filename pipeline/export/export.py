@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
-from pipeline.dataset_export import DatasetExport, ExportedDataset, ExportProgress
 from pipeline.errors import OutputError, SpecError
-from pipeline.export_formats import EXPORTERS, ExportFormat
+from pipeline.export.exported_rows import DatasetExport, ExportedDataset, ExportProgress
+from pipeline.export.formats import EXPORTERS, ExportFormat
 from pipeline.images.decoding import allow_pixels
 from pipeline.output.job_record import read_job
 from pipeline.output.output_folder import Output
