@@ -295,7 +295,7 @@ def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:
 
     from jobs.estimate_table import estimate_table
     from jobs.tables import plan_table
-    from pipeline.forecast import forecast
+    from pipeline.estimate.estimate_job import forecast
 
     found = forecast(spec, **how)
     if as_json:

@@ -7,8 +7,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.amount import Amount
-from pipeline.estimate import DatasetEstimate, JobEstimate
+from pipeline.estimate.cost import DatasetEstimate, JobEstimate
+from pipeline.estimate.uncertain_amount import Amount
 
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 

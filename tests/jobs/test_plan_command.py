@@ -43,7 +43,7 @@ def record(path, *, peak_bytes=None, **setting):
 def test_sizes_and_operations_are_told_and_nothing_is_written_or_started(tiny_job):
     code = (
         "import json, sys; from pathlib import Path; from pipeline import JobSpec;"
-        "from pipeline.forecast import forecast;"
+        "from pipeline.estimate.estimate_job import forecast;"
         "found = forecast(JobSpec.from_yaml(sys.argv[1]));"
         "print(json.dumps([found.estimate.to_json(), 'ray' in sys.modules]))"
     )
@@ -90,7 +90,7 @@ def test_a_record_tells_hours_and_cost(tiny_job, tmp_path):
 
 
 def test_a_calibration_measures_the_jobs_own_images(tiny_job, monkeypatch):
-    monkeypatch.setattr("pipeline.forecast._CALIBRATION_S", 1.0)
+    monkeypatch.setattr("pipeline.estimate.estimate_job._CALIBRATION_S", 1.0)
 
     done = invoke(tiny_job.write_spec(), "--calibrate", "--json")
 

@@ -6,7 +6,7 @@ import pytest
 
 from camvid import model, unscored_dataset
 from pipeline import JobSpec, run
-from pipeline.forecast import forecast
+from pipeline.estimate.estimate_job import forecast
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pipeline.amount import Amount, ratio, student, total
+from pipeline.estimate.uncertain_amount import Amount, ratio, student, total
 
 
 def test_a_mean_and_its_margin_are_those_worked_by_hand():

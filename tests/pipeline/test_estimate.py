@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipeline.amount import Amount
-from pipeline.estimate import JobEstimate, SizeBucket, Speed, estimate_dataset
-from pipeline.size_sample import Draw, SampledImage, SizeSample
+from pipeline.estimate.cost import JobEstimate, SizeBucket, Speed, estimate_dataset
+from pipeline.estimate.size_sample import Draw, SampledImage, SizeSample
+from pipeline.estimate.uncertain_amount import Amount
 
 SPEED = Speed(Amount(1e-3), "by hand", 10)
 

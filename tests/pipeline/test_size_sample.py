@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets.make_plan import plan_dataset
-from pipeline.estimate import estimate_dataset
-from pipeline.size_sample import SAMPLED_IMAGES, SAMPLED_SHARDS, sample_sizes
+from pipeline.estimate.cost import estimate_dataset
+from pipeline.estimate.size_sample import SAMPLED_IMAGES, SAMPLED_SHARDS, sample_sizes
 from pipeline.spec.job_spec import JobSpec
 from pipeline.storage.storage import Storage
 from tars import make_tar

@@ -1,4 +1,4 @@
-"""An amount that is known from a sample, with the margin that the sample leaves."""
+"""An estimate with its 95 % margin: what a sample tells, and what it leaves open."""
 
 import math
 from collections.abc import Sequence

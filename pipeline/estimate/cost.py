@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.amount import LEVEL, Amount, ratio, total
-from pipeline.size_sample import SampledImage, SizeSample
+from pipeline.estimate.size_sample import SampledImage, SizeSample
+from pipeline.estimate.uncertain_amount import LEVEL, Amount, ratio, total
 
 _HOUR_S = 3600.0
 

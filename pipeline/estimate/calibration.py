@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Final
 
-from pipeline.amount import ratio
 from pipeline.errors import PlanError
-from pipeline.estimate import Speed, Work
+from pipeline.estimate.cost import Speed, Work
+from pipeline.estimate.size_sample import SampledImage, SizeSample
+from pipeline.estimate.uncertain_amount import ratio
 from pipeline.output.part_name import Part
-from pipeline.size_sample import SampledImage, SizeSample
 from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.stages.encoded_part import EncodedPart

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from pipeline.calibration import CALIBRATING_IMAGES, calibrate
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
-from pipeline.estimate import DatasetEstimate, JobEstimate, Speed, Work, estimate_dataset
+from pipeline.estimate.benchmark_record import SpeedRecord
+from pipeline.estimate.calibration import CALIBRATING_IMAGES, calibrate
+from pipeline.estimate.cost import DatasetEstimate, JobEstimate, Speed, Work, estimate_dataset
+from pipeline.estimate.size_sample import SizeSample, sample_sizes
 from pipeline.execution.actor_pool import plan_pool
 from pipeline.execution.load_plans import plans_of
 from pipeline.execution.prepare_job import prepare_job
 from pipeline.output.output_folder import Output
 from pipeline.output.progress import DatasetProgress
-from pipeline.size_sample import SizeSample, sample_sizes
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job
-from pipeline.speed_record import SpeedRecord
 from pipeline.storage.storage import Storage
 
 _CALIBRATION_S = 20.0  # shared by the datasets

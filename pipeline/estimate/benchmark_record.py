@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline.amount import Amount
 from pipeline.errors import SpecError
-from pipeline.estimate import Speed
+from pipeline.estimate.cost import Speed
+from pipeline.estimate.uncertain_amount import Amount
 from pipeline.spec.resolved_job import Job
 
 
