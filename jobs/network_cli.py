@@ -185,8 +185,8 @@ def _benchmark(
 def _benchmark_scaling(actors: Sequence[int], asked: dict[str, Any], *, as_json: bool) -> int:
     from dataclasses import asdict
 
+    from jobs.benchmarks.scaling import record_scaling
     from jobs.scaling_table import scaling_table
-    from pipeline.scaling import record_scaling
 
     with redirect_stdout(sys.stderr):  # Ray's messages
         record = record_scaling(actors, **asked)

@@ -4,7 +4,7 @@ from rich.box import SIMPLE
 from rich.filesize import decimal
 from rich.table import Table
 
-from pipeline.scaling import ScalingRecord, ScalingRun
+from jobs.benchmarks.scaling import ScalingRecord, ScalingRun
 
 _COLUMNS = (
     ("actors", 2),

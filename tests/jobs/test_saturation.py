@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.saturation import (
+from jobs.benchmarks.saturation import (
     GPUS,
     HEAVIEST,
     LIGHTEST,
@@ -26,7 +26,10 @@ def test_the_document_shows_what_the_script_makes_of_the_record():
     shown = tables(driver_s_per_part(record))
 
     assert shown in (ROOT / "docs/scaling.md").read_text()
-    assert f"jobs.saturation {RECORD.relative_to(ROOT)}" in (ROOT / "docs/scaling.md").read_text()
+    assert (
+        f"jobs.benchmarks.saturation {RECORD.relative_to(ROOT)}"
+        in (ROOT / "docs/scaling.md").read_text()
+    )
 
 
 def test_the_driver_is_taken_from_the_run_with_the_most_actors():

@@ -2,9 +2,9 @@
 
 import pytest
 
+from jobs.benchmarks.steady_state import Work, most_at_once, steady_state
 from pipeline.output.part_name import Part
 from pipeline.stages.receipt import ActorSeconds, Receipt
-from pipeline.steady_state import Work, most_at_once, steady_state
 
 
 def test_only_the_time_counts_in_which_all_were_at_work_and_parts_were_left():

@@ -3,7 +3,7 @@
 What is measured comes from a record of the scaling benchmark and from `docs/measurements.md`; what
 is assumed is in `GPUS` and `Images`. The tables of `docs/scaling.md` are what this prints:
 
-    python -m jobs.saturation docs/benchmarks/2026-11-22-cpu-scaling-20ms.json
+    python -m jobs.benchmarks.saturation docs/benchmarks/2026-11-22-cpu-scaling-20ms.json
 """
 
 import argparse

@@ -16,18 +16,18 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from jobs.benchmarks.driver_watch import DriverWatch
+from jobs.benchmarks.sleeping_actor import sleeper_of
+from jobs.benchmarks.steady_state import Work, most_at_once, steady_state
 from pipeline.datasets.make_plan import plan_dataset
-from pipeline.driver_watch import DriverWatch
 from pipeline.execution.observer import Silent
 from pipeline.execution.prepare_job import prepare_job
 from pipeline.execution.ray_data import ACTOR_CPUS, Execution
 from pipeline.execution.ray_session import running_ray
 from pipeline.output.job_record import library_versions
 from pipeline.output.output_folder import Output
-from pipeline.sleeper import sleeper_of
 from pipeline.spec.job_spec import JobSpec
 from pipeline.stages.receipt import StageSeconds
-from pipeline.steady_state import Work, most_at_once, steady_state
 from pipeline.storage.storage import Storage
 from refinenet_core.cpu_name import processor_name
 
