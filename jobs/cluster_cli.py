@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.exits import EXIT_INTERRUPTED, exit_with, print_json
+from jobs.exit_codes import EXIT_INTERRUPTED
+from jobs.exits import exit_with, print_json
 from jobs.options import (
     AsJson,
     Limit,
@@ -18,9 +19,9 @@ from jobs.options import (
 )
 
 if TYPE_CHECKING:
-    from jobs.job_state import JobState
     from jobs.progress import ProgressDisplay
-    from jobs.submit import SubmittedJob
+    from jobs.submission.job_state import JobState
+    from jobs.submission.submit import SubmittedJob
 
 app = typer.Typer()
 
@@ -65,7 +66,7 @@ def submit_command(
     }
 
     def command(display: "ProgressDisplay") -> int:
-        from jobs.submit import submit
+        from jobs.submission.submit import submit
         from pipeline import JobSpec
 
         job_spec = JobSpec.from_yaml(spec)
@@ -85,7 +86,7 @@ def status_command(job: JobId, address: Address = None, as_json: AsJson = False)
     """Say how far a submitted job is."""
 
     def command(_: "ProgressDisplay") -> int:
-        from jobs.submit import SubmittedJob
+        from jobs.submission.submit import SubmittedJob
 
         _show(SubmittedJob.find(job, address).state(), as_json=as_json)
         return 0
@@ -104,7 +105,7 @@ def logs_command(
     """Print what a submitted job has printed."""
 
     def command(display: "ProgressDisplay") -> int:
-        from jobs.submit import SubmittedJob
+        from jobs.submission.submit import SubmittedJob
 
         found = SubmittedJob.find(job, address)
         display.started = True
@@ -131,7 +132,7 @@ def stop_command(
     """
 
     def command(display: "ProgressDisplay") -> int:
-        from jobs.submit import SubmittedJob
+        from jobs.submission.submit import SubmittedJob
 
         found = SubmittedJob.find(job, address)
         display.started = True

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from jobs.exit_codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT
 from jobs.log_format import LogFormat
 
 if TYPE_CHECKING:
     from jobs.progress import ProgressDisplay
-
-EXIT_WRONG_INPUT = 2
-EXIT_INCOMPLETE = 3
-EXIT_INTERRUPTED = 130
 
 
 def exit_with(

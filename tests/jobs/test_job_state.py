@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.job_state import JobState
+from jobs.submission.job_state import JobState
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from pipeline.execution.ship_code import write_code
 from pipeline.spec.share import Share
 
 if TYPE_CHECKING:
-    from jobs.job_server import JobServer
-    from jobs.job_state import JobState
+    from jobs.submission.job_server import JobServer
+    from jobs.submission.job_state import JobState
 
 _PACKAGES = ("jobs", "pipeline", "refinenet_core")
 _SPEC_NAME = "spec.yaml"  # whatever the file is called here: names need no quoting there
@@ -48,7 +48,7 @@ class SubmittedJob:
         Raises:
             ClusterError: The cluster cannot be reached, refuses, or knows no such job.
         """
-        from jobs.job_server import JobServer  # noqa: PLC0415 - imports Ray
+        from jobs.submission.job_server import JobServer  # noqa: PLC0415 - imports Ray
 
         job = cls(job_id, JobServer(address))
         job.state()
@@ -126,7 +126,7 @@ def submit(
     flags = {"--refresh": refresh, "--retry-failed": retry_failed, "--overwrite": overwrite}
     options += [name for name, given in flags.items() if given]
     command = ["exec", "python", "-m", "jobs", "run", _SPEC_NAME, "--address=auto", *options]
-    from jobs.job_server import JobServer  # noqa: PLC0415 - imports Ray
+    from jobs.submission.job_server import JobServer  # noqa: PLC0415 - imports Ray
 
     server = JobServer(address)
     with tempfile.TemporaryDirectory() as folder:

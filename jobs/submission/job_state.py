@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from jobs.exits import EXIT_INCOMPLETE, EXIT_INTERRUPTED
+from jobs.exit_codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails

@@ -14,7 +14,7 @@ import aiohttp
 from ray.exceptions import AuthenticationError, RayError
 from ray.job_submission import JobSubmissionClient
 
-from jobs.job_state import JobState
+from jobs.submission.job_state import JobState
 from pipeline.errors import ClusterError
 from pipeline.execution.ray_token import send_token
 

@@ -1,0 +1,1 @@
+"""Jobs on a Ray cluster: submitting them with their code, watching and stopping them."""
