@@ -371,7 +371,7 @@ def _export(
 
 
 def _quickstart(folder: Path, images: int, display: "ProgressDisplay", *, as_json: bool) -> int:
-    from jobs import quickstart
+    from jobs.quickstart import quickstart
 
     spec = quickstart.prepare(folder, images)
     report = _shown_run(spec, display)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.pictures import colourise, legend, side_by_side
+from jobs.quickstart.pictures import colourise, legend, side_by_side
 
 CLASSES = ("ground", "stripes")
 COLOURS = ((10, 200, 30), (240, 20, 60))

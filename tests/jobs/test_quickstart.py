@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import command
-from jobs.scenes import CLASSES
+from jobs.quickstart.scenes import CLASSES
 from report_pages import check_figures, check_in_every_setting, opened
 
 pytestmark = pytest.mark.ray

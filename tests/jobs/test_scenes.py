@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from jobs.scenes import CLASSES, COLOURS, make_scene, write_dataset
+from jobs.quickstart.scenes import CLASSES, COLOURS, make_scene, write_dataset
 from refinenet_core import confusion_matrix, scores
 
 QUICKSTART_SEEDS = range(64)

@@ -39,7 +39,7 @@ def test_the_project_runs_from_the_folder_alone(tmp_path):
     write_code(tmp_path, PACKAGES)
     code = (
         "import sys; sys.path = [p for p in sys.path if p != sys.argv[1]];"
-        "import jobs.quickstart as quickstart, importlib.metadata as metadata;"
+        "import jobs.quickstart.quickstart as quickstart, importlib.metadata as metadata;"
         "from pipeline.output.job_record import library_versions;"
         "print(quickstart.__file__, quickstart.CHECKPOINT.exists(), quickstart._TEMPLATE.exists(),"
         " library_versions()['refinenet-batch'],"
@@ -55,7 +55,7 @@ def test_the_project_runs_from_the_folder_alone(tmp_path):
         check=True,
     ).stdout.split()
 
-    assert found[0] == str(tmp_path / "jobs" / "quickstart.py")
+    assert found[0] == str(tmp_path / "jobs" / "quickstart" / "quickstart.py")
     assert found[1:3] == ["True", "True"]
     assert found[4] == str(tmp_path)
 

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow.dataset
 from PIL import Image
 
-from jobs.pictures import side_by_side
-from jobs.scenes import CLASSES, COLOURS, write_dataset
+from jobs.quickstart.pictures import side_by_side
+from jobs.quickstart.scenes import CLASSES, COLOURS, write_dataset
 from pipeline import JobSpec
 from pipeline.errors import OutputError
 from pipeline.storage.uris import shown
 
-CHECKPOINT = Path(__file__).parent / "checkpoints" / "refinenet_lw_mobilenet_v2-scenes.pth"
-_TEMPLATE = Path(__file__).parent / "specs" / "quickstart.yaml"
+CHECKPOINT = Path(__file__).with_name("refinenet_lw_mobilenet_v2-scenes.pth")
+_TEMPLATE = Path(__file__).with_name("quickstart.yaml")
 
 
 def prepare(folder: Path, images: int) -> JobSpec:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jobs.scenes.arithmetic import Floats, Rng, between, direction, length
+from jobs.quickstart.arithmetic import Floats, Rng, between, direction, length
 
 Outline = Callable[[Floats, Floats], Floats]
 """Returns how far outside the shape, in pixels, the points (x, y) about its centre lie."""

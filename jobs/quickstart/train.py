@@ -2,7 +2,7 @@
 
 The result is written under the published parameter names, as a checkpoint from elsewhere would be:
 
-    python -m jobs.train_quickstart --out jobs/checkpoints/refinenet_lw_mobilenet_v2-scenes.pth
+    python -m jobs.quickstart.train --out jobs/quickstart/refinenet_lw_mobilenet_v2-scenes.pth
 
 Scenes 0 to 63 are the quickstart's; nothing here looks at them.
 """
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jobs.scenes import CLASSES, Scene, make_scene
+from jobs.quickstart.scenes import CLASSES, Scene, make_scene
 from refinenet_core import (
     ConfusionMatrix,
     MultiScalePredictor,
@@ -42,7 +42,7 @@ VALIDATION_SEED = 500_000
 
 _PROGRESS_EVERY_S = 120.0
 
-_log = logging.getLogger("jobs.train_quickstart")
+_log = logging.getLogger("jobs.quickstart.train")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jobs.scenes.arithmetic import Floats, Rng, between, fraction, length, step
+from jobs.quickstart.arithmetic import Floats, Rng, between, fraction, length, step
 
 Texture = Callable[[Rng, Floats, Floats], Floats]
 """Returns the share of the second colour, 0 to 1, at the points (u, v), in pixels."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.scenes.arithmetic import Floats, Rng, below, between, direction, step
-from jobs.scenes.outlines import OUTLINES
-from jobs.scenes.textures import TEXTURES
+from jobs.quickstart.arithmetic import Floats, Rng, below, between, direction, step
+from jobs.quickstart.outlines import OUTLINES
+from jobs.quickstart.textures import TEXTURES
 
 CLASSES: tuple[str, ...] = ("felt", "cobbles", "stripes", "checks", "dots", "waves", "bricks")
 """Class names by class id: two grounds, then what objects are covered with."""
