@@ -23,7 +23,7 @@ from jobs.options import (
 
 # Torch and Ray take seconds to import: each command imports what it needs when it runs.
 if TYPE_CHECKING:
-    from jobs.progress import ProgressDisplay
+    from jobs.display.progress import ProgressDisplay
     from pipeline import JobSpec, RunReport
 
 app = typer.Typer(
@@ -293,8 +293,8 @@ def _shown_run(
 def _plan(spec: "JobSpec", how: dict[str, Any], *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from jobs.estimate_table import estimate_table
-    from jobs.tables import plan_table
+    from jobs.display.estimate_tables import estimate_table
+    from jobs.display.run_tables import plan_table
     from pipeline.estimate.estimate_job import forecast
 
     found = forecast(spec, **how)
@@ -320,7 +320,7 @@ def _report(output: str, to: str | None, *, as_json: bool) -> int:
 
 
 def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
-    from jobs.score_tables import comparison_table
+    from jobs.display.score_tables import comparison_table
     from pipeline.report.comparison_page import verdict, write_comparison
     from pipeline.scores.comparison import compare
     from pipeline.storage.uris import shown
@@ -338,7 +338,7 @@ def _compare(first: str, second: str, to: str | None, *, as_json: bool) -> int:
 
 
 def _verify(output: str, *, as_json: bool) -> int:
-    from jobs.tables import verified_lines
+    from jobs.display.run_tables import verified_lines
     from pipeline import verify
 
     report = verify(output)
@@ -352,7 +352,7 @@ def _verify(output: str, *, as_json: bool) -> int:
 def _export(
     output: str, target: str, asked: dict[str, Any], display: "ProgressDisplay", *, as_json: bool
 ) -> int:
-    from jobs.exporting import ExportLines, exported_lines
+    from jobs.display.export_lines import ExportLines, exported_lines
     from pipeline import export
     from pipeline.export.exported_rows import ExportProgress
 
@@ -402,7 +402,7 @@ def _pack(typed: dict[str, Any], *, as_json: bool) -> int:
 
 
 def _show(report: "RunReport", *, as_json: bool) -> None:
-    from jobs.tables import report_table, shortfall_lines
+    from jobs.display.run_tables import report_table, shortfall_lines
     from pipeline.report.write_summary import report_content
     from pipeline.storage.uris import join, shown
 

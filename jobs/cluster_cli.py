@@ -19,7 +19,7 @@ from jobs.options import (
 )
 
 if TYPE_CHECKING:
-    from jobs.progress import ProgressDisplay
+    from jobs.display.progress import ProgressDisplay
     from jobs.submission.job_state import JobState
     from jobs.submission.submit import SubmittedJob
 

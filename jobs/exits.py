@@ -13,15 +13,15 @@ from jobs.exit_codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT
 from jobs.log_format import LogFormat
 
 if TYPE_CHECKING:
-    from jobs.progress import ProgressDisplay
+    from jobs.display.progress import ProgressDisplay
 
 
 def exit_with(
     command: Callable[["ProgressDisplay"], int], log_format: LogFormat = LogFormat.TEXT
 ) -> None:
     """Run a command and exit with its code; turn what it raises into a message and a code."""
-    from jobs.json_lines import JsonLines
-    from jobs.progress import TextProgress
+    from jobs.display.json_progress import JsonLines
+    from jobs.display.text_progress import TextProgress
     from pipeline import PipelineError
     from pipeline.errors import StorageUnavailableError
     from refinenet_core import RefineNetError

@@ -12,7 +12,7 @@ from jobs.exits import exit_with, print_json, print_table
 from jobs.options import AsJson
 
 if TYPE_CHECKING:
-    from jobs.progress import ProgressDisplay
+    from jobs.display.progress import ProgressDisplay
     from refinenet_core import CheckpointInfo
 
 app = typer.Typer()
@@ -142,7 +142,7 @@ def _size(text: str) -> tuple[int, int]:
 def _models(width: int, height: int, *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from jobs.tables import models_table
+    from jobs.display.run_tables import models_table
     from refinenet_core import list_models, measure_cost
 
     costs = [measure_cost(name, height, width) for name in list_models()]
@@ -160,7 +160,7 @@ def _benchmark(
 
     import torch
 
-    from jobs.tables import benchmark_table
+    from jobs.display.run_tables import benchmark_table
     from pipeline.errors import SpecError
     from refinenet_core import run_benchmark
 
@@ -186,7 +186,7 @@ def _benchmark_scaling(actors: Sequence[int], asked: dict[str, Any], *, as_json:
     from dataclasses import asdict
 
     from jobs.benchmarks.scaling import record_scaling
-    from jobs.scaling_table import scaling_table
+    from jobs.display.scaling_table import scaling_table
 
     with redirect_stdout(sys.stderr):  # Ray's messages
         record = record_scaling(actors, **asked)
@@ -206,7 +206,7 @@ def _inspect(file: str, *, as_json: bool) -> int:
 def _show_checkpoint(info: "CheckpointInfo", *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from jobs.tables import checkpoint_table
+    from jobs.display.run_tables import checkpoint_table
 
     if as_json:
         print_json(asdict(info))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import command
-from jobs.json_lines import JsonLines
+from jobs.display.json_progress import JsonLines
 
 
 def events(text):

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 import command
-from jobs.pace import Pace, duration
-from jobs.progress import TextProgress
+from jobs.display.pace import Pace, duration
+from jobs.display.text_progress import TextProgress
 from pipeline.output.part_name import Part
 from pipeline.output.progress import DatasetProgress
 from pipeline.stages.receipt import Receipt

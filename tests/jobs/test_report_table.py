@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from jobs.tables import report_table
+from jobs.display.run_tables import report_table
 from pipeline import RunReport
 from pipeline.execution.timings import RunTimings
 from pipeline.output.mask_table import MaskRow, class_pixels, sparse_confusion

@@ -3,38 +3,17 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from jobs.pace import Pace
+from jobs.display.pace import Pace
 from pipeline import RunReport
-from pipeline.execution.observer import Observer
 from pipeline.output.progress import DatasetProgress
 from pipeline.stages.receipt import Receipt
 
 _LINE_INTERVAL_S = 5.0
-
-
-class ProgressDisplay(Observer, Protocol):
-    """What shows a run's progress in some form.
-
-    Attributes:
-        started: Whether the run has got as far as its plan: what fails later can be resumed.
-    """
-
-    started: bool
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def finished(self, report: RunReport) -> None:
-        """Take note of what the run came to."""
-
-    def failed(self, message: str) -> None:
-        """Say why a command ends early."""
 
 
 class TextProgress:

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from jobs.score_tables import categories_table, classes_table, fraction, rules_table
+from jobs.display.score_tables import categories_table, classes_table, fraction, rules_table
 from pipeline import RunReport, VerifyReport
 from pipeline.execution.bottleneck import bottleneck
 from pipeline.output.progress import DatasetProgress
