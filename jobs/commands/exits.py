@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from jobs.commands.options import LogFormat
 from jobs.exit_codes import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT
-from jobs.log_format import LogFormat
 
 if TYPE_CHECKING:
     from jobs.display.progress import ProgressDisplay

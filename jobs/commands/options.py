@@ -1,9 +1,14 @@
 """Arguments and options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+# Torch and Ray take seconds to import: each command imports what it needs when it runs.
+if TYPE_CHECKING:
+    from pipeline import JobSpec
 
 SpecFile = Annotated[Path, typer.Argument(help="Job spec, a YAML file.", show_default=False)]
 Limit = Annotated[
@@ -37,3 +42,36 @@ RequireEnv = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+class LogFormat(StrEnum):
+    """Lines and a bar for people, or a JSON object a line for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="Progress for people, or as a JSON object a line."),
+]
+
+
+def load_spec(path: Path, limit: int | None) -> "JobSpec":
+    """Return the job in a spec, or that of its first images."""
+    from pipeline import JobSpec
+
+    spec = JobSpec.from_yaml(path)
+    return spec.limited(limit) if limit else spec
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Return the width and height in WIDTHxHEIGHT.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"{text!r} is no size; write WIDTHxHEIGHT, for example 512x512")
+    return int(width), int(height)

@@ -1,13 +1,12 @@
-"""The commands for jobs on a cluster: `submit`, `status`, `logs`, `stop`."""
+"""The commands for jobs on a cluster: `submit`, `status`, `logs` and `stop`."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.exit_codes import EXIT_INTERRUPTED
-from jobs.exits import exit_with, print_json
-from jobs.options import (
+from jobs.commands.exits import exit_with, print_json
+from jobs.commands.options import (
     AsJson,
     Limit,
     Overwrite,
@@ -17,13 +16,12 @@ from jobs.options import (
     ShareText,
     SpecFile,
 )
+from jobs.exit_codes import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from jobs.display.progress import ProgressDisplay
     from jobs.submission.job_state import JobState
     from jobs.submission.submit import SubmittedJob
-
-app = typer.Typer()
 
 Address = Annotated[
     str | None,
@@ -36,7 +34,6 @@ Address = Annotated[
 JobId = Annotated[str, typer.Argument(help="As `submit` printed it.", show_default=False)]
 
 
-@app.command("submit")
 def submit_command(
     spec: SpecFile,
     address: Address = None,
@@ -81,7 +78,6 @@ def submit_command(
     exit_with(command)
 
 
-@app.command("status")
 def status_command(job: JobId, address: Address = None, as_json: AsJson = False) -> None:
     """Say how far a submitted job is."""
 
@@ -94,7 +90,6 @@ def status_command(job: JobId, address: Address = None, as_json: AsJson = False)
     exit_with(command)
 
 
-@app.command("logs")
 def logs_command(
     job: JobId,
     address: Address = None,
@@ -117,7 +112,6 @@ def logs_command(
     exit_with(command)
 
 
-@app.command("stop")
 def stop_command(
     job: JobId,
     address: Address = None,

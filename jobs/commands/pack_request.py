@@ -1,4 +1,4 @@
-"""The command `pack`: from what is typed to shards, and to the lines of a spec that read them."""
+"""What `pack` is asked for: from what is typed to shards, and to lines of a spec that read them."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
