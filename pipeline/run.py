@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import SpecError
 from pipeline.execution.cluster import joined_cluster
-from pipeline.execution.load_plans import extended_plan, plans_of
+from pipeline.execution.load_plans import extended_plans, plans_of
 from pipeline.execution.observer import Observer, Silent
 from pipeline.execution.prepare_job import prepare_job
 from pipeline.execution.ray_data import Execution
@@ -84,30 +84,21 @@ def _run(
     output = Output(spec.output, storage)
     job = prepare_job(spec, storage, gpus=gpus)
     spec = job.spec
-    if refresh and spec.limit_images:
-        raise SpecError("limit_images", ("does not go with a refresh, which adds all that is new",))
-    if refresh and spec.fuse:
-        raise SpecError("fuse", ("does not go with a refresh: the outputs tell what there is",))
-    if overwrite and (refresh or retry_failed):
-        raise SpecError("overwrite", ("starts afresh: leave out `refresh` and `retry_failed`",))
+    _check_asked(spec, refresh=refresh, retry_failed=retry_failed, overwrite=overwrite)
     found = None if overwrite else output.check(job)
     plans = plans_of(job, output, found)
     # Before anything is written: it may find that the datasets are not what they were.
-    extended = [
-        extended_plan(dataset, spec, output) for dataset in spec.datasets if refresh and found
-    ]
+    grown = extended_plans(spec, output) if refresh and found else {}
     if overwrite:
         record = output.overwrite(job)
     else:
         record = output.retry(job) if retry_failed else output.claim(job)
     plans = [output.freeze(plan) for plan in plans]
-    if refresh:
-        # One that an earlier run did not come to freeze was listed just now.
-        grown = {plan.dataset: plan for plan in extended if plan is not None}
-        plans = [
-            output.replace_plan(grown[plan.dataset]) if plan.dataset in grown else plan
-            for plan in plans
-        ]
+    # One that an earlier run did not come to freeze was listed just now.
+    plans = [
+        output.replace_plan(grown[plan.dataset]) if plan.dataset in grown else plan
+        for plan in plans
+    ]
     whole = plans
     if share is not None:
         plans = [plan.of_share(share) for plan in whole]
@@ -143,3 +134,17 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     job = prepare_job(spec, storage)
     plans = plans_of(job, output, output.check(job))
     return [output.progress(plan) for plan in plans]
+
+
+def _check_asked(spec: JobSpec, *, refresh: bool, retry_failed: bool, overwrite: bool) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        SpecError: Something does not.
+    """
+    if refresh and spec.limit_images:
+        raise SpecError("limit_images", ("does not go with a refresh, which adds all that is new",))
+    if refresh and spec.fuse:
+        raise SpecError("fuse", ("does not go with a refresh: the outputs tell what there is",))
+    if overwrite and (refresh or retry_failed):
+        raise SpecError("overwrite", ("starts afresh: leave out `refresh` and `retry_failed`",))

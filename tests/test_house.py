@@ -1,4 +1,4 @@
-"""The shape of the house: imports run one way, public names are the ones documented."""
+"""The shape of the house: imports run one way, files stay small, public names are documented."""
 
 import ast
 import subprocess
@@ -16,6 +16,23 @@ FORBIDDEN = {
     "pipeline": {"jobs", "typer", "rich"},
     "jobs": set(),
 }
+# Of each package: a room (a folder, or a file beside them) imports rooms to its left alone.
+ORDER = {
+    "refinenet_core": """
+        errors cpu_name labels < networks < weights prediction < benchmark < __init__
+        labels < metrics < benchmark
+    """,
+    "pipeline": """
+        errors < storage < spec < images datasets < output < stages < execution < scores < report
+        report < run < __init__
+        output < export < __init__
+        execution < estimate < __init__
+    """,
+    "jobs": """
+        exit_codes < benchmarks submission quickstart < display < commands < cli < __main__
+    """,
+}
+MOST_LINES = 400
 
 
 def _imports(path: Path) -> set[str]:
@@ -37,6 +54,109 @@ def test_imports_run_one_way(package):
 
     assert files
     assert {name: found for name, found in offenders.items() if found} == {}
+
+
+def _source_files():
+    """Return the path of each module of the three packages, by its dotted name."""
+    modules = {}
+    for package in FORBIDDEN:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return modules
+
+
+def _graph():
+    """Return the modules that each module imports, wherever in it; theirs alone."""
+    modules = _source_files()
+    graph = {}
+    for module, path in modules.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                whole = {f"{node.module}.{alias.name}" for alias in node.names}
+                # What is no module of its own is a name in the one that it is imported from.
+                found |= {name if name in modules else node.module for name in whole}
+        graph[module] = found & modules.keys()
+    return graph
+
+
+def _left_of(order):
+    """Return the rooms that each room may import, by lines such as `a b < c < d`."""
+    left = {}
+    for line in order.split("\n"):
+        ranks = [rank.split() for rank in line.split("<")]
+        for rank, nearer in zip(ranks, [[], *ranks], strict=False):
+            for room in rank:
+                left.setdefault(room, set()).update(nearer)
+    for _ in left:  # as often as a line can be long
+        for room, nearer in left.items():
+            left[room] = nearer.union(*(left[each] for each in nearer))
+    return left
+
+
+def _room(module):
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_a_room_imports_rooms_to_its_left_alone(package):
+    left = _left_of(ORDER[package])
+    graph = {m: found for m, found in _graph().items() if m.split(".")[0] == package}
+
+    turned = [
+        f"{module} imports {other}"
+        for module, found in graph.items()
+        for other in found
+        if other.split(".")[0] == package
+        and _room(other) not in {*left.get(_room(module), ()), _room(module)}
+    ]
+
+    assert {_room(module) for module in graph} - {"__init__"} <= left.keys()
+    assert turned == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports within functions and for types alone count as well."""
+    graph = _graph()
+    done = set()
+
+    def circle_from(module, way):
+        if module in way:
+            return [*way[way.index(module) :], module]
+        if module in done:
+            return None
+        for other in sorted(graph[module]):
+            if found := circle_from(other, [*way, module]):
+                return found
+        done.add(module)
+        return None
+
+    circles = (circle_from(module, []) for module in sorted(graph))
+
+    assert next(filter(None, circles), None) is None
+
+
+def test_a_folder_hands_on_nothing():
+    """A folder that imported its files would make light modules import heavy ones."""
+    folders = {path for path in _source_files().values() if path.name == "__init__.py"}
+    packages = {ROOT / package / "__init__.py" for package in FORBIDDEN}
+
+    statements = {path: ast.parse(path.read_text()).body[1:] for path in folders - packages}
+
+    assert statements
+    assert {path for path, found in statements.items() if found} == set()
+
+
+def test_no_source_file_is_long():
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in _source_files().values()
+    }
+
+    assert {name: number for name, number in lines.items() if number > MOST_LINES} == {}
 
 
 def test_public_names_are_the_documented_ones():

@@ -4,7 +4,6 @@ from pipeline.datasets.make_plan import extend_plan, plan_dataset
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
-from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.stages.fused_outputs import fused_plan
@@ -21,10 +20,13 @@ def plans_of(job: Job, output: Output, found: JobRecord | None) -> list[DatasetP
     ]
 
 
-def extended_plan(dataset: DatasetSpec, spec: JobSpec, output: Output) -> DatasetPlan | None:
-    """List a dataset again; return its frozen plan with what is new, None if nothing is."""
-    if not output.storage.exists(output.plan_uri(dataset.name)):
-        return None
-    known = output.read_plan_table(dataset.name)
-    extended = extend_plan(dataset, spec, output.storage, known)
-    return extended if extended.table.num_rows > known.num_rows else None
+def extended_plans(spec: JobSpec, output: Output) -> dict[str, DatasetPlan]:
+    """List the datasets again; return the frozen plans that grow by what is new, by dataset."""
+    grown = {}
+    for dataset in spec.datasets:
+        if output.storage.exists(output.plan_uri(dataset.name)):
+            known = output.read_plan_table(dataset.name)
+            plan = extend_plan(dataset, spec, output.storage, known)
+            if plan.table.num_rows > known.num_rows:
+                grown[dataset.name] = plan
+    return grown

@@ -99,6 +99,27 @@ def render_report(
         OutputError: A part file is damaged.
         StorageError: A part file cannot be read.
     """
+    timings = report.timings.rounded()
+    seconds = {name.removesuffix("_s"): spent for name, spent in asdict(timings.stage_s).items()}
+    content = {
+        "report": report,
+        "timings": timings,
+        "images_per_s": round(timings.images_per_s, 3),
+        "bottleneck": bottleneck(timings),
+        "output": shown(report.output),
+        "verdict": _verdict(report),
+        "sections": _sections(report, spec, plans, output),
+        "unshown": [summary.name for summary in report.datasets[_SECTIONS:]],
+        "stages": stage_bars(seconds) if any(seconds.values()) else None,
+        "origin": read_provenance(output),
+    }
+    return render_page("report.html.j2", content)
+
+
+def _sections(
+    report: RunReport, spec: JobSpec, plans: Sequence[DatasetPlan], output: Output
+) -> list[ReportSection]:
+    """Return a section for each dataset, with its gallery, and for each combination."""
     shown_datasets = min(len(plans), _SECTIONS)
     most, most_bytes = max(1, _PICTURES // shown_datasets), _PICTURE_BYTES // shown_datasets
     sections = []
@@ -116,24 +137,8 @@ def render_report(
                 left_out=_count(groups) - _count(kept),
             )
         )
-    sections += [
-        _section(f"combined-{k}", summary) for k, summary in enumerate(report.combined[:_SECTIONS])
-    ]
-    timings = report.timings.rounded()
-    seconds = {name.removesuffix("_s"): spent for name, spent in asdict(timings.stage_s).items()}
-    content = {
-        "report": report,
-        "timings": timings,
-        "images_per_s": round(timings.images_per_s, 3),
-        "bottleneck": bottleneck(timings),
-        "output": shown(report.output),
-        "verdict": _verdict(report),
-        "sections": sections,
-        "unshown": [summary.name for summary in report.datasets[_SECTIONS:]],
-        "stages": stage_bars(seconds) if any(seconds.values()) else None,
-        "origin": read_provenance(output),
-    }
-    return render_page("report.html.j2", content)
+    combined = enumerate(report.combined[:_SECTIONS])
+    return [*sections, *(_section(f"combined-{k}", summary) for k, summary in combined)]
 
 
 def make_legend(labels: LabelSet) -> list[LegendClass]:
