@@ -8,6 +8,7 @@ import pytest
 
 from object_store import running_object_store, server_program
 from report_pages import running_browser
+from stages_in_order import runs_in_this_process
 from tiny_job import TinyJob, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -66,6 +67,13 @@ def ray_session():
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def without_ray():
+    """Runs in this process drive their stages themselves."""
+    with runs_in_this_process():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pipeline.receipt import Receipt, SegmentedPart
 from pipeline.storage import Storage
 from pipeline.uris import absolute_uri
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 @pytest.fixture

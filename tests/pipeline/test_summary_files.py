@@ -17,7 +17,7 @@ from pipeline.errors import OutputError
 from refinenet_core import boundary_counts
 from tiny_job import CLASSES, TinyJob, decode_mask, picture
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
