@@ -9,13 +9,16 @@ from pathlib import Path
 import psutil
 
 COMMAND = str(Path(sys.executable).parent / "refinenet-batch")
+WITHOUT_RAY = [sys.executable, str(Path(__file__).with_name("in_order_command.py"))]
 _TIMEOUT_S = 240
 
 
-def start(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
-    """Start the command in the background."""
+def start(
+    *arguments: object, environment: Mapping[str, str] | None = None, ray: bool = True
+) -> subprocess.Popen:
+    """Start the command in the background; without Ray it runs its stages in its own process."""
     return subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
+        [*([COMMAND] if ray else WITHOUT_RAY), *map(str, arguments)],
         env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -24,10 +27,13 @@ def start(*arguments: object, environment: Mapping[str, str] | None = None) -> s
 
 
 def run(
-    *arguments: object, environment: Mapping[str, str] | None = None, timeout_s: float = _TIMEOUT_S
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = _TIMEOUT_S,
+    ray: bool = True,
 ) -> subprocess.CompletedProcess:
     """Run the command to its end."""
-    process = start(*arguments, environment=environment)
+    process = start(*arguments, environment=environment, ray=ray)
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -5,12 +5,23 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from object_store import running_object_store, server_program
 from report_pages import running_browser
+from stages_in_order import runs_in_this_process
 from tiny_job import TinyJob, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_configure():
+    """Give each process one thread: several files run at a time, and threads that wait would spin.
+
+    What depends on the number of threads sets it itself.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):
@@ -66,6 +77,13 @@ def ray_session():
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def without_ray():
+    """Runs in this process drive their stages themselves."""
+    with runs_in_this_process():
+        yield
 
 
 @pytest.fixture(scope="session")

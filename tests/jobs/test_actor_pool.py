@@ -118,6 +118,7 @@ def test_a_gpu_that_pytorch_does_not_find_is_refused_before_any_work(cluster, jo
     assert not job.output.exists()
 
 
+@pytest.mark.slow
 def test_actors_take_the_gpus_grow_to_all_of_them_and_a_lost_node_costs_only_its_parts(
     cluster, job, tmp_path
 ):
@@ -161,7 +162,7 @@ def test_actors_take_the_gpus_grow_to_all_of_them_and_a_lost_node_costs_only_its
 
     here = {"threads_per_actor": 1, "actors": {"min": 2, "max": 2}}
     job.spec |= {"output": str(tmp_path / "local"), "resources": here}
-    local = command.run("run", job.write_spec())
+    local = command.run("run", job.write_spec(), ray=False)
 
     assert local.returncode == 0, local.stderr
     assert {name: path.read_bytes() for name, path in part_files(tmp_path / "local").items()} == {

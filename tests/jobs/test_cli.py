@@ -9,16 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from jobs.cli import app
+from in_process import invoke
 from tiny_job import save_checkpoint
 
 COMMAND = str(Path(sys.executable).parent / "refinenet-batch")
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_help_answers_within_seven_tenths_of_a_second():
@@ -33,8 +28,7 @@ def test_help_answers_within_seven_tenths_of_a_second():
     assert min(seconds) < 0.7
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_a_run_prints_a_table_for_people_and_json_for_programs(tiny_job):
     spec = tiny_job.write_spec()
 
@@ -54,8 +48,7 @@ def test_a_run_prints_a_table_for_people_and_json_for_programs(tiny_job):
     )
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_plan_says_what_is_there_and_what_is_committed_and_writes_nothing(tiny_job):
     spec = tiny_job.write_spec()
 
@@ -83,8 +76,7 @@ def test_plan_says_what_is_there_and_what_is_committed_and_writes_nothing(tiny_j
     assert "committed" in table.stdout
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_verify_says_what_is_wrong_and_how_to_mend_it(tiny_job):
     spec = tiny_job.write_spec()
     invoke("run", spec)
@@ -122,8 +114,7 @@ def test_verify_says_what_is_wrong_and_how_to_mend_it(tiny_job):
     assert no_output.stdout == ""
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_more_failures_than_tolerated_end_with_exit_code_1_and_a_sentence(tiny_job):
     (tiny_job.root / "images/picture-01.png").write_bytes(b"not an image")
     spec = tiny_job.write_spec()

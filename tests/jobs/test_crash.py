@@ -53,7 +53,7 @@ def job(tmp_path_factory, checkpoint):
     """A job of many small parts, run once without disturbance."""
     job = TinyJob.make(tmp_path_factory.mktemp("crash") / "job", checkpoint, images=IMAGES)
     job.spec["part_images"] = 2
-    assert command.run("run", job.write_spec()).returncode == 0
+    assert command.run("run", job.write_spec(), ray=False).returncode == 0
     return job
 
 
@@ -103,7 +103,7 @@ def test_after_a_kill_the_same_command_does_the_rest_and_the_tables_are_the_same
     wait_for_parts(place, 3, process)
     killed = command.kill_tree(process)
     left = place.parts()
-    again = command.run("run", spec)
+    again = command.run("run", spec, ray=False)
 
     assert killed > 3, "driver, Ray's own processes and workers"
     assert 3 <= len(left) < IMAGES // 2

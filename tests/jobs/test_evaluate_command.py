@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from typer.testing import CliRunner
 
-from jobs.cli import app
+from in_process import invoke
 from tiny_job import CLASSES, picture
 
 
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_masks_are_scored_and_an_odd_one_is_a_failed_row(tmp_path):
     for folder in ("masks", "targets"):
         (tmp_path / folder).mkdir()

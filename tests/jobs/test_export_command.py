@@ -10,11 +10,11 @@ from jobs.cli import app
 from pipeline import run
 from tiny_job import TinyJob
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 @pytest.fixture(scope="module")
-def finished(ray_session, tmp_path_factory, checkpoint):  # noqa: ARG001 - Ray has to be there
+def finished(without_ray, tmp_path_factory, checkpoint):  # noqa: ARG001 - runs need it
     """A job that was run, with a file that is no image, and a name that is there twice."""
     job = TinyJob.make(tmp_path_factory.mktemp("exported"), checkpoint)
     images = job.root / "images"

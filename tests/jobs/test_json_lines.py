@@ -5,10 +5,9 @@ import logging
 import sys
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 import command
-from jobs.display.json_progress import JsonLines
+from in_process import invoke
+from jobs.json_lines import JsonLines
 
 
 def events(text):
@@ -23,13 +22,12 @@ def events(text):
     return lines
 
 
-@pytest.mark.ray
 def test_a_run_tells_its_events_as_json_and_prints_its_result_besides(tiny_job):
     broken = next((tiny_job.root / "images").glob("*.png"))
     broken.write_bytes(broken.read_bytes()[:100])
     tiny_job.spec["tolerance"] = {"failed_images": 1}
 
-    done = command.run("run", tiny_job.write_spec(), "--log-format", "json", "--json")
+    done = command.run("run", tiny_job.write_spec(), "--log-format", "json", "--json", ray=False)
 
     assert done.returncode == 0, done.stderr
     planned, *committed, finished = events(done.stderr)
@@ -56,9 +54,9 @@ def test_a_run_tells_its_events_as_json_and_prints_its_result_besides(tiny_job):
 def test_a_wrong_spec_is_one_json_line_and_exit_code_2(tiny_job):
     tiny_job.dataset["classes"] = ["one"]
 
-    done = command.run("run", tiny_job.write_spec(), "--log-format", "json")
+    done = invoke("run", tiny_job.write_spec(), "--log-format", "json")
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     [line] = events(done.stderr)
     assert (line["event"], line["level"]) == ("failed", "error")
     assert "1 classes, model.num_classes is 4" in line["message"]
@@ -66,9 +64,9 @@ def test_a_wrong_spec_is_one_json_line_and_exit_code_2(tiny_job):
 
 
 def test_an_unknown_format_is_refused(tiny_job):
-    done = command.run("run", tiny_job.write_spec(), "--log-format", "xml")
+    done = invoke("run", tiny_job.write_spec(), "--log-format", "xml")
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "xml" in done.stderr
 
 

@@ -8,11 +8,12 @@ import subprocess
 import pytest
 
 import command
-from jobs.display.pace import Pace, duration
-from jobs.display.text_progress import TextProgress
-from pipeline.output.part_name import Part
-from pipeline.output.progress import DatasetProgress
-from pipeline.stages.receipt import Receipt
+from in_process import invoke
+from jobs.pace import Pace, duration
+from jobs.progress import TextProgress
+from pipeline.part import Part
+from pipeline.progress import DatasetProgress
+from pipeline.receipt import Receipt
 from tiny_job import TinyJob
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -43,7 +44,7 @@ def run_on_a_terminal(job, output, **environment):
     job.spec["output"] = str(job.root / output)
     master, terminal = pty.openpty()
     process = subprocess.Popen(
-        [command.COMMAND, "run", str(job.write_spec())],
+        [*command.WITHOUT_RAY, "run", str(job.write_spec())],
         stdout=subprocess.DEVNULL,
         stderr=terminal,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
@@ -60,12 +61,13 @@ def run_on_a_terminal(job, output, **environment):
     return shown.decode()
 
 
+@pytest.mark.usefixtures("without_ray")
 def test_a_log_has_a_line_for_each_dataset_and_no_escape(job):
     job.spec["output"] = str(job.root / "piped")
 
-    done = command.run("run", job.write_spec())
+    done = invoke("run", job.write_spec())
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "\x1b" not in done.stderr
     assert "\r" not in done.stderr
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in done.stderr.splitlines())

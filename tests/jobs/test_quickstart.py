@@ -100,10 +100,10 @@ def test_another_number_of_scenes_needs_another_folder(finished):
 def test_interrupted_and_started_again_it_takes_the_scenes_that_are_there(tmp_path):
     """Rewritten scenes would have another time of modification: rows would read `changed`."""
     folder = tmp_path / "quickstart"
-    command.run("quickstart", folder, "--images", 10)
+    command.run("quickstart", folder, "--images", 10, ray=False)
     next(folder.glob("results/masks/*/*-000000.parquet")).unlink()
 
-    again = command.run("quickstart", folder, "--images", 10, "--json")
+    again = command.run("quickstart", folder, "--images", 10, "--json", ray=False)
 
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["datasets"][0]["statuses"] == {"ok": 10}

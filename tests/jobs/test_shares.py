@@ -5,6 +5,7 @@ import json
 import pytest
 
 import command
+from in_process import invoke
 from tiny_job import TinyJob
 
 _TIMEOUT_S = 240
@@ -17,16 +18,18 @@ def job(tmp_path, checkpoint):
     return job
 
 
-@pytest.mark.ray
 def test_two_runs_make_a_share_each_and_the_one_that_ends_last_sums_up(job):
     spec = job.write_spec()
-    runs = [command.start("run", spec, "--share", share, "--json") for share in ("1/2", "2/2")]
+    runs = [
+        command.start("run", spec, "--share", share, "--json", ray=False)
+        for share in ("1/2", "2/2")
+    ]
     outputs = [process.communicate(timeout=_TIMEOUT_S) for process in runs]
     rows, shared = job.rows(), summary(job)
     first, second = sorted((json.loads(out) for out, _ in outputs), key=lambda r: "share" not in r)
     job.spec["output"] += "-alone"
 
-    alone = command.run("run", job.write_spec())
+    alone = command.run("run", job.write_spec(), ray=False)
 
     assert [process.returncode for process in runs] == [0, 0], outputs
     # The one that ended first had its share alone to tell of, unless both saw all of it there.
@@ -40,38 +43,38 @@ def test_two_runs_make_a_share_each_and_the_one_that_ends_last_sums_up(job):
     assert len({row["key"] for row in rows}) == len(rows) == 70
 
 
-@pytest.mark.ray
+@pytest.mark.usefixtures("without_ray")
 def test_a_share_alone_writes_no_summary_and_the_whole_job_does_the_rest(job):
     spec = job.write_spec()
 
-    share = command.run("run", spec, "--share", "3/5")
+    share = invoke("run", spec, "--share", "3/5")
     there = [path.name for path in job.output.iterdir()]
-    again = command.run("run", spec, "--share", "3/5")
-    whole = command.run("run", spec, "--json")
+    again = invoke("run", spec, "--share", "3/5")
+    whole = invoke("run", spec, "--json")
 
-    assert share.returncode == again.returncode == 0, share.stderr + again.stderr
+    assert share.exit_code == again.exit_code == 0, share.stderr + again.stderr
     assert "16 images in 16 parts" in share.stderr
     assert "Share 3/5: the run that ends the last share writes summary and report" in share.stdout
     assert sorted(there) == ["job.json", "masks", "plan"]
     assert "16 images in 16 parts; 16 images in 16 parts are committed already" in again.stderr
-    assert whole.returncode == 0, whole.stderr
+    assert whole.exit_code == 0, whole.stderr
     assert sum(json.loads(whole.stdout)["last_run"]["images"].values()) == 70 - 16
     assert summary(job)[0]["images"]["committed"] == 70
 
 
 @pytest.mark.parametrize("share", ["0/2", "3/2", "2", "1/0", "a/b", "-1/2"])
 def test_what_is_no_share_is_refused(job, share):
-    done = command.run("run", job.write_spec(), f"--share={share}")
+    done = invoke("run", job.write_spec(), f"--share={share}")
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert f"share: '{share}' is none; write K/N" in done.stderr
     assert not job.output.exists()
 
 
 def test_a_share_does_not_go_with_what_changes_the_whole_output(job):
-    done = command.run("run", job.write_spec(), "--share=1/2", "--overwrite")
+    done = invoke("run", job.write_spec(), "--share=1/2", "--overwrite")
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "share: does not go with `overwrite`: run that for the whole job" in done.stderr
 
 

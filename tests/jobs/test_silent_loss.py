@@ -19,7 +19,7 @@ from pipeline.execution.observer import Silent
 from tars import make_tar
 from tiny_job import read_rows
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def png(number):

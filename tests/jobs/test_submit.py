@@ -110,7 +110,7 @@ def finished(head, tmp_path_factory, checkpoint):
         submitted,
         output,
         {path.read_text() for path in (root / "imports").iterdir()},
-        command.run("run", job.write_spec()),
+        command.run("run", job.write_spec(), ray=False),
         job.output,
     )
 

@@ -17,13 +17,13 @@ from refinenet_core import scores
 from report_pages import check_in_every_setting, figures, opened
 from tiny_job import TinyJob
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 CLASSES = 4
 
 
 @pytest.fixture(scope="module")
-def runs(ray_session, tmp_path_factory, checkpoint):  # noqa: ARG001 - Ray has to be there
+def runs(without_ray, tmp_path_factory, checkpoint):  # noqa: ARG001 - runs need it
     """The same job at one scale and, from a copy of its images in another folder, at two."""
     job = TinyJob.make(tmp_path_factory.mktemp("compared"), checkpoint)
     job.spec["inference"]["scales"] = [1.0]

@@ -29,7 +29,7 @@ OF_THE_IMAGES = ("miou_interval", "mean_confidence")  # not in the masks
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory, checkpoint, request):
     """A finished run, its report, and its masks as a folder of PNGs."""
-    request.getfixturevalue("ray_session")
+    request.getfixturevalue("without_ray")
     job = TinyJob.make(tmp_path_factory.mktemp("segmented"), checkpoint)
     job.spec["metrics"] = {"boundary_iou": True}
     report = run(job.validated())
@@ -69,7 +69,6 @@ def figures(report):
     return {name: value for name, value in dataset.items() if name not in OF_THE_IMAGES}
 
 
-@pytest.mark.ray
 def test_exported_masks_give_the_runs_own_figures(segmented, tmp_path):
     job, report = segmented
     spec = evaluation(
@@ -91,7 +90,6 @@ def test_exported_masks_give_the_runs_own_figures(segmented, tmp_path):
     assert verify(str(tmp_path / "scored")).findings == []
 
 
-@pytest.mark.ray
 def test_a_mask_table_is_scored_as_it_is_against_targets_beside_it(segmented, tmp_path):
     job, report = segmented
     table = {
@@ -112,7 +110,6 @@ def test_a_mask_table_is_scored_as_it_is_against_targets_beside_it(segmented, tm
     ]
 
 
-@pytest.mark.ray
 def test_masks_and_targets_in_a_tar_are_scored(segmented, tmp_path):
     job, report = segmented
     with tarfile.open(tmp_path / "masks.tar", "w") as tar:
@@ -132,8 +129,7 @@ def test_masks_and_targets_in_a_tar_are_scored(segmented, tmp_path):
     assert figures(scored) == figures(report)
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_an_evaluation_is_resumed_and_another_ones_output_refused(tmp_path):
     for folder in ("masks", "targets"):
         (tmp_path / folder).mkdir()
@@ -165,7 +161,7 @@ def test_an_evaluation_is_resumed_and_another_ones_output_refused(tmp_path):
 def prepared(tmp_path, **dataset):
     """Return an evaluation as the stages take it."""
     changes = {"images": str(tmp_path / "*.png"), "targets": tmp_path / "{stem}.png", **dataset}
-    return prepare_job(JobSpec.from_mapping(evaluation(tmp_path / "output", **changes)), Storage())
+    return prepare_job(JobSpec.from_mapping(evaluation(f"{tmp_path}-output", **changes)), Storage())
 
 
 def part_of(pairs):
@@ -320,8 +316,7 @@ def test_what_needs_a_model_does_not_go_with_predictions(tmp_path, section, mess
         JobSpec.from_mapping(spec)
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("without_ray")
 def test_the_second_pass_scores_in_child_processes_and_gives_the_same_bytes(tmp_path):
     good = encoded(np.zeros((4, 6), np.uint8))
     table = part_of([(good, good), (b"", good), (good, None)]).to_table()

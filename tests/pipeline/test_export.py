@@ -55,7 +55,7 @@ FILE_FORMATS = ["labels", "palette", "overlay"]
 
 
 @pytest.fixture(scope="module")
-def finished(ray_session, tmp_path_factory, checkpoint):  # noqa: ARG001 - Ray has to be there
+def finished(without_ray, tmp_path_factory, checkpoint):  # noqa: ARG001 - runs need it
     """A job that was run: a folder with a broken image, a tar, and a table of odious keys."""
     job = TinyJob.make(tmp_path_factory.mktemp("exported"), checkpoint)
     pictures = [path.read_bytes() for path in sorted((job.root / "images").iterdir())]

@@ -14,14 +14,14 @@ from pipeline.execution.prepare_job import prepare_job
 from pipeline.storage.storage import Storage
 from tiny_job import TinyJob, decode_mask
 
-pytestmark = [pytest.mark.ray]
+pytestmark = pytest.mark.usefixtures("without_ray")
 SCALES = [0.75, 1.0]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, checkpoint, request):
     """A job's runs at one scale each, and at both; their report and job by what they are."""
-    request.getfixturevalue("ray_session")
+    request.getfixturevalue("without_ray")
     job = TinyJob.make(tmp_path_factory.mktemp("runs"), checkpoint)
     (job.root / "images/picture-05.png").write_bytes(b"no image")
     done = {}

@@ -18,7 +18,7 @@ from pipeline.stages.receipt import Receipt, SegmentedPart
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import absolute_uri
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcome(shared, tmp_path_factory, checkpoint, ray_session):  # noqa: ARG001 - Ray must be there
+def outcome(shared, tmp_path_factory, checkpoint, without_ray):  # noqa: ARG001 - runs need it
     root = tmp_path_factory.mktemp("odd-images")
     facts = json.loads((shared / "data/odd_images/index.json").read_text())
     files = [fact["file"] for fact in facts]
@@ -110,7 +110,6 @@ def by_file(rows, names):
     return dict(zip(sorted(names), rows, strict=True))
 
 
-@pytest.mark.ray
 def test_every_odd_image_is_one_row_and_the_same_in_every_form(outcome):
     expected = outcome.folder_rows
     assert len(expected) == 72
@@ -124,7 +123,6 @@ def test_every_odd_image_is_one_row_and_the_same_in_every_form(outcome):
             assert row["key"] == without_extension(name), (form, name)
 
 
-@pytest.mark.ray
 def test_a_tar_of_plain_files_loses_no_image_without_naming_it(outcome):
     """WebDataset cuts names at the first dot: files that differ behind it alone are one sample."""
     shared_key = {"pillow__hopper.avif", "pillow__hopper.gif", "pillow__hopper.pfm"}
@@ -145,7 +143,6 @@ def said(row):
     return {column: row[column] for column in COMPARED} | {"flags": flags}
 
 
-@pytest.mark.ray
 def test_the_report_counts_every_odd_image_once(outcome):
     statuses = Counter(row["status"] for row in outcome.folder_rows.values())
     flags = Counter(flag for row in outcome.folder_rows.values() for flag in row["flags"])
@@ -160,7 +157,6 @@ def test_the_report_counts_every_odd_image_once(outcome):
         assert found[form].flags == flags
 
 
-@pytest.mark.ray
 def test_statuses_are_those_that_the_files_deserve(outcome):
     readable = {name for name, fact in outcome.facts.items() if fact["rgb"] == "ok"}
 
@@ -176,7 +172,6 @@ def test_statuses_are_those_that_the_files_deserve(outcome):
         assert "0x" not in (row["error"] or "")  # an address would differ from run to run
 
 
-@pytest.mark.ray
 def test_every_mask_has_the_size_of_its_image_as_it_stands_upright(outcome):
     for name, row in outcome.folder_rows.items():
         if row["status"] != "ok":
@@ -204,7 +199,6 @@ DEEP_TIFFS = {"pillow__tiff_16bit_RGBa.tiff", "pillow__tiff_strip_cmyk_16l_jpeg.
 TRANSPARENT_COLOUR = {"pillow__rgb_trns.png"}  # its mode is RGB
 
 
-@pytest.mark.ray
 def test_no_image_is_altered_without_a_flag_that_says_so(outcome):
     keys = Counter(row["key"] for row in outcome.folder_rows.values())
     for name, row in outcome.folder_rows.items():
@@ -223,7 +217,6 @@ def test_no_image_is_altered_without_a_flag_that_says_so(outcome):
         assert set(row["flags"]) == {flag for flag, there in expected.items() if there}, name
 
 
-@pytest.mark.ray
 def test_all_that_can_become_of_an_odd_image_does(outcome):
     """The files cover every flag, so that the tests above can fail."""
     flags = [flag for row in outcome.folder_rows.values() for flag in row["flags"]]

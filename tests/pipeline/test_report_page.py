@@ -18,14 +18,14 @@ from report_pages import check_figures, check_in_every_setting, figures, opened
 from tars import make_tar
 from tiny_job import TinyJob
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 SCRIPT = "<script>alert(1)</script>"
 CLASSES = ["<b>ground</b>", "$stripes$", "dots & co", 'brick"s']
 
 
 @pytest.fixture(scope="module")
-def finished(ray_session, tmp_path_factory, checkpoint):  # noqa: ARG001 - Ray has to be there
+def finished(without_ray, tmp_path_factory, checkpoint):  # noqa: ARG001 - runs need it
     """A job that was run: a folder with a broken image, and a tar without targets, odious names."""
     job = TinyJob.make(tmp_path_factory.mktemp("reported"), checkpoint)
     job.dataset["classes"] = CLASSES

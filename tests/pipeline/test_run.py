@@ -16,7 +16,7 @@ from pipeline.report.write_summary import report_content
 from refinenet_core import confusion_matrix, scores
 from tiny_job import CLASSES, TinyJob, decode_mask, picture, predict, save_own_checkpoint
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def test_each_image_is_one_row_with_the_predictors_mask_and_exact_counts(tiny_job, checkpoint):
@@ -318,7 +318,7 @@ def test_a_limited_run_takes_the_first_images_into_an_output_of_its_own(tiny_job
     ("change", "message"),
     [
         (lambda job: job.spec.update(inference={"scales": [1.0]}), r"scales\[0\]: 0.75 there, 1"),
-        (lambda job: job.dataset.update(ignore_index=0), "ignore_index: 255 there, 0 here"),
+        (lambda job: job.dataset.update(ignore_index=77), "ignore_index: 255 there, 77 here"),
         (lambda job: job.spec.update(part_images=6), "part_images: 5 there, 6 here"),
     ],
 )

@@ -13,7 +13,7 @@ from pipeline.errors import SpecError
 from tars import make_tar, member_offsets
 from tiny_job import read_rows
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 COMPARED = ("status", "mask", "class_pixels", "confusion", "ignored_pixels", "image_sha256")
 

@@ -18,7 +18,7 @@ from pipeline.report.write_summary import report_content
 from refinenet_core import boundary_counts
 from tiny_job import CLASSES, TinyJob, decode_mask, picture
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from PIL import Image
 from pipeline import JobSpec, run
 from tiny_job import MODEL, decode_mask, save_checkpoint
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 VOID, CLASSES = 255, 21
 
@@ -35,13 +36,13 @@ def run_job(root, checkpoint, datasets):
         "model": {"name": MODEL, "num_classes": CLASSES, "checkpoint": str(checkpoint)},
         "inference": {"scales": [0.25], "precision": "float32"},
         "datasets": [{"classes": "voc", **dataset} for dataset in datasets],
-        "output": str(root / "output"),
+        "output": f"{root}-output",
         "part_images": 8,
         "resources": {"threads_per_actor": 2, "gpus_per_actor": 0},
     }
     report = run(JobSpec.from_mapping(spec))
     rows = {}
-    for part in sorted((root / "output").glob("masks/*/*.parquet")):
+    for part in sorted(Path(f"{root}-output").glob("masks/*/*.parquet")):
         found = rows.setdefault(part.parent.name.removeprefix("dataset="), {})
         found.update({row["key"]: row for row in pq.ParquetFile(part).read().to_pylist()})
     return report, rows

@@ -1,0 +1,57 @@
+"""A run's stages driven in this process, part after part: what Ray Data does, without Ray."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.commit import Committer
+from pipeline.errors import StorageError
+from pipeline.execution import Execution, plan_pool
+from pipeline.part_makers import part_maker_of
+from pipeline.reader import Reader
+from pipeline.receipt import Receipt
+from pipeline.work_item import WorkItem, pack_items
+
+
+class NeverUp:
+    """A request to stop that never comes."""
+
+    def is_up(self) -> bool:
+        """Say that the run goes on."""
+        return False
+
+
+@contextmanager
+def runs_in_this_process() -> Iterator[None]:
+    """Have runs drive their stages themselves: Ray takes seconds to start each one's actors."""
+    threads, limit = torch.get_num_threads(), Image.MAX_IMAGE_PIXELS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.execution.Execution.make_parts", make_parts)
+        yield
+    torch.set_num_threads(threads)  # an actor sets both, in a process of its own
+    Image.MAX_IMAGE_PIXELS = limit
+
+
+def make_parts(execution: Execution, items: Sequence[WorkItem]) -> Iterator[Receipt]:
+    """Do what `Execution.make_parts` does, but for retries, a second pass, and stopping."""
+    if not items:
+        return
+    job, output = execution.job, execution.output
+    reader = Reader(job.spec, output, NeverUp())
+    make = execution.stand_in or part_maker_of(job)
+    maker = make(job, output.storage, threads=plan_pool(job).threads, stop=NeverUp())
+    committer = Committer(output, execution.record)
+    for row in pack_items(items, rows=len(items)):
+        for part in reader(pa.Table.from_pylist([row])):
+            yield from _accepted(output, committer(maker(part)))
+
+
+def _accepted(output, committed: pa.Table) -> Iterable[Receipt]:
+    for receipt in Receipt.from_table(committed):
+        if receipt.refused:
+            raise StorageError(output.part_uri(receipt.part), receipt.refused)
+        yield receipt
