@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.commit import Committer
 from pipeline.errors import StorageError
-from pipeline.execution import Execution, plan_pool
-from pipeline.part_makers import part_maker_of
-from pipeline.reader import Reader
-from pipeline.receipt import Receipt
-from pipeline.work_item import WorkItem, pack_items
+from pipeline.execution.actor_pool import plan_pool
+from pipeline.execution.ray_data import Execution
+from pipeline.output.work_item import WorkItem, pack_items
+from pipeline.stages.choose_part_maker import part_maker_of
+from pipeline.stages.committer import Committer
+from pipeline.stages.reader import Reader
+from pipeline.stages.receipt import Receipt
 
 
 class NeverUp:
@@ -30,7 +31,7 @@ def runs_in_this_process() -> Iterator[None]:
     """Have runs drive their stages themselves: Ray takes seconds to start each one's actors."""
     threads, limit = torch.get_num_threads(), Image.MAX_IMAGE_PIXELS
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.execution.Execution.make_parts", make_parts)
+        patch.setattr("pipeline.execution.ray_data.Execution.make_parts", make_parts)
         yield
     torch.set_num_threads(threads)  # an actor sets both, in a process of its own
     Image.MAX_IMAGE_PIXELS = limit

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import command
 from in_process import invoke
-from jobs.json_lines import JsonLines
+from jobs.display.json_progress import JsonLines
 
 
 def events(text):

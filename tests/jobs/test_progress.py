@@ -9,11 +9,11 @@ import pytest
 
 import command
 from in_process import invoke
-from jobs.pace import Pace, duration
-from jobs.progress import TextProgress
-from pipeline.part import Part
-from pipeline.progress import DatasetProgress
-from pipeline.receipt import Receipt
+from jobs.display.pace import Pace, duration
+from jobs.display.text_progress import TextProgress
+from pipeline.output.part_name import Part
+from pipeline.output.progress import DatasetProgress
+from pipeline.stages.receipt import Receipt
 from tiny_job import TinyJob
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
