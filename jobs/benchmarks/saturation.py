@@ -17,7 +17,7 @@ from typing import Any, Final
 from refinenet_core import measure_cost
 
 _BLOCK_BYTES: Final = 8 << 20  # of a tar, read at a time
-_OBJECT_REQUESTS: Final = 2  # HEAD and GET: `tests/jobs/test_requests.py`
+_OBJECT_REQUESTS: Final = 2  # HEAD and GET: `tests/runs/test_requests.py`
 _PREFIX_GETS_PER_S: Final = 5500  # AWS, "Optimizing Amazon S3 performance": for each prefix
 _DRIVER_SHARE: Final = 0.7  # of a core: Ray Data's loop and the run's share Python's lock
 

@@ -15,7 +15,7 @@ from report_pages import check_figures, check_in_every_setting, opened
 
 pytestmark = pytest.mark.ray
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).resolve().parents[3] / "README.md"
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tiny_job import TinyJob
 
 pytestmark = pytest.mark.ray
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("jobs", "pipeline", "refinenet_core")
 ODD_NAME = 'it\'s a $(touch gone) & "spec".yaml'
 SECRETS = {"AWS_SECRET_ACCESS_KEY": "marked-secret-7f3a", "MADE_UP_VARIABLE": "marked-secret-91bc"}

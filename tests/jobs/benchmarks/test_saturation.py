@@ -16,7 +16,7 @@ from jobs.benchmarks.saturation import (
 )
 from refinenet_core import measure_cost
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RECORD = ROOT / "docs/benchmarks/2026-11-22-cpu-scaling-20ms.json"
 
 

@@ -47,7 +47,7 @@ def summarize(folder, *, shards):
     )
     plan_file.write_bytes(plan.to_parquet())
     command = [sys.executable, "-c", CODE, str(output), str(plan_file)]
-    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path}
     )

@@ -65,7 +65,7 @@ def titles_below(process_id):
 def cluster():
     """A head, four nodes with a pretended GPU, and a node without."""
     environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    script = Path(__file__).parents[1] / "gpu_cluster.py"
+    script = Path(__file__).parents[1] / "support" / "gpu_cluster.py"
     process = subprocess.Popen(
         [sys.executable, str(script)],
         env={**os.environ, **environment},

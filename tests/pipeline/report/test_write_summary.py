@@ -20,7 +20,7 @@ from tiny_job import CLASSES, TinyJob, decode_mask, picture
 
 pytestmark = pytest.mark.usefixtures("without_ray")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
 DOC = (ROOT / "docs/summary.md").read_text()
 [QUERY] = re.findall(r"```sql\n(.*?)```", README, flags=re.DOTALL)

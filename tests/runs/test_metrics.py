@@ -82,7 +82,7 @@ def job(tmp_path_factory, checkpoint):
 def scrapes(job):
     """What a port shows while the job runs, and at last."""
     port = free_port()
-    driver = Path(__file__).with_name("metrics_driver.py")
+    driver = Path(__file__).parents[1] / "support" / "metrics_driver.py"
     process = subprocess.Popen(
         [sys.executable, str(driver), str(port), "run", str(job.write_spec()), "--json"],
         stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ import pytest
 from refinenet_core import ConfusionMatrix, confusion_matrix, scores
 from refinenet_core.metrics.scores import RULES
 
-DOC = Path(__file__).resolve().parents[2] / "docs/summary.md"
+DOC = Path(__file__).resolve().parents[3] / "docs/summary.md"
 
 
 def test_ignored_pixels_change_no_score():

@@ -14,7 +14,7 @@ from tiny_job import TinyJob, decode_mask, predict
 
 pytestmark = pytest.mark.ray
 
-POISONED_DECODER = Path(__file__).parents[1] / "poisoned_decoder"
+POISONED_DECODER = Path(__file__).parents[1] / "support" / "poisoned_decoder"
 POISONS = {3: "segfault", 6: "memory", 8: "hang", 11: "network"}
 # Of a part in the first pass; then decoded alone, whole in a child, alone in one.
 MOST_ATTEMPTS = 3 + 1 + 1 + 1

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.execution.ship_code import write_code
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("jobs", "pipeline", "refinenet_core")
 
 
