@@ -16,11 +16,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure():
-    """Give each process one thread: several files run at a time, and threads that wait would spin.
-
-    What depends on the number of threads sets it itself.
-    """
+    """Have threads that wait sleep: several files run at a time, on fewer cores than threads."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read where OpenMP is loaded next
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Begin each test with one thread; a part maker, which has a process of its own, sets more."""
     torch.set_num_threads(1)
 
 

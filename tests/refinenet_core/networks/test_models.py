@@ -241,7 +241,7 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(*evaluated)
 
 
-@pytest.mark.parametrize("name", ["refinenet_lw50", SMALL])
+@pytest.mark.parametrize("name", [pytest.param("refinenet_lw50", marks=pytest.mark.slow), SMALL])
 def test_twenty_steps_on_one_batch_of_four_bring_the_loss_down(name):
     torch.manual_seed(0)
     model = build_model(name, num_classes=3)
