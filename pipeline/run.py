@@ -10,6 +10,7 @@ from pipeline.execution.cluster import joined_cluster
 from pipeline.execution.load_plans import extended_plans, plans_of
 from pipeline.execution.observer import Observer, Silent
 from pipeline.execution.prepare_job import prepare_job
+from pipeline.execution.prometheus import flush_counts
 from pipeline.execution.ray_data import Execution
 from pipeline.execution.timings import time_run
 from pipeline.output.output_folder import Output
@@ -63,10 +64,13 @@ def run(
             raise SpecError("share", (f"does not go with `{name}`: run that for the whole job",))
     how["share"] = share
     with joined_cluster(address, require_env) as cluster:
-        if cluster is None:
-            return _run(spec, observer or Silent(), **how)
-        # Of more GPUs than there are nothing is said: a cluster may grow when asked to.
-        return _run(cluster.settle(spec), observer or Silent(), gpus=sys.maxsize, **how)
+        try:
+            if cluster is None:
+                return _run(spec, observer or Silent(), **how)
+            # Of more GPUs than there are nothing is said: a cluster may grow when asked to.
+            return _run(cluster.settle(spec), observer or Silent(), gpus=sys.maxsize, **how)
+        finally:
+            flush_counts(spec.name)
 
 
 def _run(

@@ -5,6 +5,11 @@ twice. Ray's agent on the driver's node shows the counts at its metrics port.
 """
 
 import logging
+import re
+import sys
+import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
@@ -78,6 +83,10 @@ METRICS: Final = (
     PART_SECONDS,
     STORAGE_RETRIES,
 )
+_FLUSH_S: Final = 20.0  # twice Ray's interval
+_LOOK_S: Final = 0.5
+_REFUSED: Final = 4  # times that nobody answers at the port
+_COUNTED: Final[Counter[str]] = Counter()  # parts of each job, in this process
 _PART_SECONDS_BOUNDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
 
 
@@ -131,6 +140,7 @@ class RunMetrics:
 
     def _count(self, receipt: Receipt) -> None:
         dataset = receipt.part.dataset
+        _COUNTED[self._tags["job_name"]] += 1
         ok = receipt.part.images - sum(receipt.failed.values())
         for status, images in {"ok": ok, **receipt.failed}.items():
             self._add(IMAGES, images, dataset=dataset, status=status)
@@ -156,6 +166,51 @@ class RunMetrics:
 
     def _set(self, metric: Metric, value: float, **labels: str) -> None:
         self._instruments[metric].set(value, tags={**self._tags, **labels})
+
+
+def flush_counts(job_name: str) -> None:
+    """Wait until the port of this node shows all parts that this process has counted of a job.
+
+    Ray sends counts every ten seconds, and those not sent when a driver ends are lost. Of a Ray
+    that has ended with its run nothing is to be seen, and nothing is waited for.
+    """
+    ray = sys.modules.get("ray")
+    if not _COUNTED[job_name] or ray is None or not ray.is_initialized():
+        return
+    try:
+        _wait_until_shown(ray, job_name)
+    except Exception as error:  # noqa: BLE001 - as of all metrics: the masks matter more
+        _LOG.warning("the last counts may be missing: %s: %s", type(error).__name__, error)
+
+
+def _wait_until_shown(ray: Any, job_name: str) -> None:
+    context = ray.get_runtime_context()
+    node = next(each for each in ray.nodes() if each["NodeID"] == context.get_node_id())
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    deadline = time.monotonic() + _FLUSH_S
+    refused = 0
+    while time.monotonic() < deadline and refused < _REFUSED:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                shown = _parts_shown(answer.read().decode(), job_name, context.get_worker_id())
+        except OSError:
+            refused += 1  # a Ray without the agent that shows them
+        else:
+            if shown >= _COUNTED[job_name]:
+                return
+        time.sleep(_LOOK_S)
+    _LOG.warning("the last counts may be missing where metrics are collected, at %s", url)
+
+
+def _parts_shown(text: str, job_name: str, worker_id: str) -> float:
+    """Return how many parts of a job a worker has counted, by what a port shows."""
+    quoted = job_name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    shown = 0.0
+    for line in text.splitlines():
+        found = re.fullmatch(rf"ray_{PARTS.name}_total\{{(.*)\}} (\S+)", line)
+        if found and f'WorkerId="{worker_id}"' in found[1] and f'job_name="{quoted}"' in found[1]:
+            shown += float(found[2])
+    return shown
 
 
 def parts_left(plans: Sequence[DatasetPlan], items: Sequence[WorkItem]) -> dict[str, int]:

@@ -118,6 +118,7 @@ def running_ray_head(*, num_cpus: int = 2) -> Iterator[RayHead]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         NODE_VARIABLE: "set",
+        "RAY_metrics_report_interval_ms": "1000",  # which a run's end waits for
     }
     with (folder / "head.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
