@@ -33,6 +33,18 @@ ORDER = {
     """,
 }
 MOST_LINES = 400
+# Source files without a test file of their own, and why.
+UNMIRRORED = {
+    "pipeline/datasets/encoded_image.py": "values without behaviour",
+    "pipeline/execution/observer.py": "an interface, and one that does nothing",
+    "pipeline/execution/ray_data.py": "the stages on a real Ray: tests/runs",
+    "pipeline/stages/stop_flag.py": "an actor of Ray's: tests/runs/test_interruption.py",
+    "jobs/__main__.py": "how a submitted job starts: tests/jobs/submission/test_submit.py",
+    "jobs/benchmarks/driver_watch.py": "measures: tests/jobs/benchmarks/test_scaling.py",
+    "jobs/display/progress.py": "an interface",
+    "jobs/exit_codes.py": "numbers without behaviour",
+    "jobs/quickstart/train.py": "trained the quickstart's checkpoint, in an hour",
+}
 
 
 def _imports(path: Path) -> set[str]:
@@ -219,3 +231,21 @@ def test_what_readers_and_writers_import_is_light():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "set()"
+
+
+def test_every_source_file_is_mirrored_by_a_test_file():
+    source = [
+        path.relative_to(ROOT)
+        for package in FORBIDDEN
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+
+    without = [
+        str(path)
+        for path in source
+        if not (ROOT / "tests" / path.with_name(f"test_{path.name}")).is_file()
+    ]
+
+    assert sorted(without) == sorted(UNMIRRORED)
+    assert len(UNMIRRORED) <= 15

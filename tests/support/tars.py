@@ -5,7 +5,14 @@ import io
 import tarfile
 from collections.abc import Iterable
 
+from pipeline.datasets.encoded_image import EncodedImage
+from pipeline.datasets.webdataset import read_samples
+from pipeline.errors import ShardBrokenError
+from pipeline.spec.dataset_spec import MembersSpec
+
 Members = Iterable[tuple[str, bytes]]
+PAIRS = [(f"{n:03d}.{kind}", f"{kind} {n}".encode() * 300) for n in range(5) for kind in "jp"]
+WITH_TARGETS = MembersSpec(image="j", target="p")
 
 
 def make_tar(members: Members, *, compress: bool = False, kind: int = tarfile.GNU_FORMAT) -> bytes:
@@ -25,3 +32,16 @@ def member_offsets(data: bytes) -> list[tuple[int, int, int]]:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         infos = archive.getmembers()
     return [(i.offset, i.offset_data, i.offset_data + -(-i.size // 512) * 512) for i in infos]
+
+
+def collect(
+    data: bytes, members: MembersSpec = WITH_TARGETS
+) -> tuple[list[EncodedImage], ShardBrokenError | None]:
+    """Return a tar's samples, and why it broke off if it did."""
+    samples: list[EncodedImage] = []
+    broken = None
+    try:
+        samples.extend(read_samples(io.BytesIO(data), "u.tar", members))  # keeps what came before
+    except ShardBrokenError as error:
+        broken = error
+    return samples, broken

@@ -80,17 +80,3 @@ def test_a_file_in_a_bucket_is_inspected_as_well(s3, checkpoint):
     done = invoke("checkpoint", "inspect", f"s3://shards/inspect/{checkpoint.name}", "--json")
 
     assert json.loads(done.stdout)["num_classes"] == 4
-
-
-def test_models_are_listed_with_their_costs_at_a_size():
-    table = invoke("models", "--size", "625x468")
-    costs = json.loads(invoke("models", "--size", "625x468", "--json").stdout)
-    wrong = invoke("models", "--size", "big")
-
-    assert table.exit_code == 0
-    [row] = [row for row in costs["models"] if row["name"] == MODEL]
-    assert row["parameters"] == 3_284_565
-    assert "3.285" in table.stdout
-    assert "19.4" in table.stdout
-    assert wrong.exit_code == 2
-    assert "WIDTHxHEIGHT" in wrong.stderr

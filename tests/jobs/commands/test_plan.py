@@ -1,14 +1,12 @@
 """`plan`: sizes and operations for nothing, hours and cost once a speed is known."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
+import in_process
 from jobs.cli import app
-from refinenet_core import measure_cost
 from tiny_job import MODEL, SIZES
 
 PIXELS = 4 * sum(height * width for height, width in SIZES)  # of the tiny job's 12 images
@@ -38,36 +36,6 @@ def record(path, *, peak_bytes=None, **setting):
     }
     path.write_text(json.dumps(content))
     return path
-
-
-def test_sizes_and_operations_are_told_and_nothing_is_written_or_started(tiny_job):
-    code = (
-        "import json, sys; from pathlib import Path; from pipeline import JobSpec;"
-        "from pipeline.estimate.estimate_job import forecast;"
-        "found = forecast(JobSpec.from_yaml(sys.argv[1]));"
-        "print(json.dumps([found.estimate.to_json(), 'ray' in sys.modules]))"
-    )
-    before = sorted(tiny_job.root.rglob("*"))
-
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tiny_job.write_spec())],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    estimate, has_ray = json.loads(done.stdout)
-    assert not has_ray
-    assert sorted(tiny_job.root.rglob("*")) == sorted([*before, tiny_job.root / "spec.yaml"])
-    [dataset] = estimate["datasets"]
-    assert dataset["pixels"] == {"value": pytest.approx(PIXELS), "margin": 0}
-    expected = 4 * sum(
-        measure_cost(MODEL, int(scale * height), int(scale * width), 4).flops
-        for height, width in SIZES
-        for scale in (0.75, 1.0)
-    )
-    assert dataset["flops"]["value"] == pytest.approx(expected, rel=0.1)
-    assert estimate["paid_hours"] is None
 
 
 def test_a_record_tells_hours_and_cost(tiny_job, tmp_path):
@@ -167,3 +135,31 @@ def test_images_that_are_all_damaged_cannot_be_calibrated_on(tiny_job):
     assert plain.exit_code == 0, plain.output
     assert calibrated.exit_code == 2
     assert "dataset pictures: none of 12 images" in calibrated.stderr
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_plan_says_what_is_there_and_what_is_committed_and_writes_nothing(tiny_job):
+    spec = tiny_job.write_spec()
+
+    before = json.loads(invoke(spec, "--json").stdout)
+    assert not tiny_job.output.exists()
+    in_process.invoke("run", spec)
+    next(tiny_job.output.glob("masks/*/*-000000.parquet")).unlink()
+    after = json.loads(invoke(spec, "--json").stdout)
+    table = invoke(spec)
+
+    assert before["datasets"] == [
+        {
+            "name": "pictures",
+            "shards": 1,
+            "images": 12,
+            "parts": 3,
+            "size_bytes": sum(p.stat().st_size for p in (tiny_job.root / "images").iterdir()),
+            "committed_shards": 0,
+            "committed_images": 0,
+            "committed_parts": 0,
+        }
+    ]
+    assert (after["datasets"][0]["committed_images"], after["datasets"][0]["parts"]) == (7, 3)
+    assert table.exit_code == 0
+    assert "committed" in table.stdout

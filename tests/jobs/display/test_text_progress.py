@@ -9,7 +9,7 @@ import pytest
 
 import command
 from in_process import invoke
-from jobs.display.pace import Pace, duration
+from jobs.display.pace import Pace
 from jobs.display.text_progress import TextProgress
 from pipeline.output.part_name import Part
 from pipeline.output.progress import DatasetProgress
@@ -100,17 +100,6 @@ def test_a_dumb_terminal_gets_lines(job):
     assert "pictures: 12/12 images" in shown
 
 
-def test_speed_and_time_left_leave_out_what_starting_took():
-    pace = Pace(total=1000, done=100)
-
-    pace.add(100, {}, 50.0, again=False)
-    pace.add(100, {"crashed": 1, "bad_target": 2}, 60.0, again=False)
-
-    assert pace.images_per_s(60.0) == 10
-    assert pace.left_s(60.0) == 70
-    assert pace.describe(60.0) == "10.0 images/s, 2 bad_target, 1 crashed, 1 min 10 s left"
-
-
 def test_parts_made_again_are_not_counted_twice(capsys):
     with TextProgress() as display:
         display.planned([planned("[red]odd", 10, committed=10)])
@@ -129,19 +118,3 @@ def test_without_a_total_no_time_is_promised(capsys):
     pace.add(5, {}, 2.0, again=False)
     assert "left" not in pace.describe(2.0)
     assert "tars: 1 shards" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "0 s"),
-        (59.6, "1 min"),
-        (70, "1 min 10 s"),
-        (3600, "1 h"),
-        (7500, "2 h 5 min"),
-        (90061, "1 d 1 h"),
-        (86400 * 3 + 59, "3 d"),
-    ],
-)
-def test_times_are_told_in_two_units(seconds, words):
-    assert duration(seconds) == words

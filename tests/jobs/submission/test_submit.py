@@ -277,17 +277,6 @@ def test_a_variable_that_is_not_set_on_the_nodes_ends_a_job_before_any_work(head
     assert not job.output.exists()
 
 
-def test_a_value_is_not_taken_for_a_variables_name(tmp_path, checkpoint):
-    spec = TinyJob.make(tmp_path, checkpoint).write_spec()
-
-    for arguments in (("submit", "--address", "http://127.0.0.1:9"), ("run",)):
-        ended = command.run(*arguments, spec, "--require-env", "PASSWORD=hidden")
-
-        assert ended.returncode == 2
-        assert "'PASSWORD' comes with a value, which must not be given" in ended.stderr
-        assert "hidden" not in ended.stderr
-
-
 def test_a_job_that_is_stopped_is_resumed_by_the_same_command_from_which_one_may_detach(head, job):
     spec = job.write_spec()
     first = submit(head, spec)

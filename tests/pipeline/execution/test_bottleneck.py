@@ -1,14 +1,10 @@
 """The sentence on a run's bottleneck, over runs whose bottleneck is clear."""
 
-import time
-
 import pytest
 
 from pipeline.execution.bottleneck import bottleneck
-from pipeline.execution.observer import Silent
-from pipeline.execution.timings import RunTimings, time_run
-from pipeline.output.part_name import Part
-from pipeline.stages.receipt import ActorSeconds, Receipt, StageSeconds
+from pipeline.execution.timings import RunTimings
+from pipeline.stages.receipt import ActorSeconds, StageSeconds
 
 
 def timings(stage_s, actor_s, *, startup_s=2.0, making_s=100.0, finishing_s=1.0):
@@ -119,33 +115,3 @@ def test_the_bottleneck_is_named_with_its_figures(case, sentence):
 
 def test_a_run_that_made_nothing_has_none():
     assert bottleneck(RunTimings()) is None
-
-
-def receipt(part, *, taken_at, worked_s):
-    actor_s = ActorSeconds(queued_s=0.25, waited_s=0.5, worked_s=worked_s)
-    return Receipt(Part("d", "s", part, 2, ""), actor_s=actor_s, taken_at=taken_at)
-
-
-def test_phases_run_from_the_first_part_taken_to_the_last_one_made_and_committed():
-    began_at = time.time()
-
-    def receipts():
-        time.sleep(0.4)
-        yield receipt(1, taken_at=began_at + 0.2, worked_s=0.1)
-        time.sleep(0.2)
-        yield receipt(0, taken_at=began_at + 0.1, worked_s=0.4)
-        time.sleep(0.3)  # as Ray takes to end
-
-    found = time_run(receipts(), Silent())
-
-    phases_s = (found.startup_s, found.making_s, found.finishing_s)
-    assert phases_s == pytest.approx((0.1, 0.4, 0.1), abs=0.06)
-    assert found.wall_s >= 0.9
-    assert found.actor_s == ActorSeconds(queued_s=0.5, waited_s=1.0, worked_s=0.5)
-    assert found.images == {"d": 4}
-
-
-def test_clocks_that_disagree_make_no_phase_shorter_than_nothing():
-    found = time_run([receipt(0, taken_at=time.time() - 10, worked_s=30.0)], Silent())
-
-    assert (found.startup_s, found.making_s, found.finishing_s) == (0.0, 30.0, 0.0)

@@ -2,10 +2,8 @@
 
 import pytest
 
-from pipeline.datasets.make_plan import plan_shard_files
-from pipeline.datasets.plan import ShardFile, shard_slug
+from pipeline.datasets.plan import shard_slug
 from pipeline.output.part_name import Part, ShardFiles, group_part_files
-from pipeline.output.resume import Committed
 
 
 def names(*endings):
@@ -13,11 +11,6 @@ def names(*endings):
     slug = shard_slug("d", "s3://b/a.tar")
     numbered = [ending.partition("-") for ending in endings]
     return [f"{slug}-{int(number):06d}{dash}{kind}.parquet" for number, dash, kind in numbered]
-
-
-def committed(*endings):
-    plan = plan_shard_files("d", [ShardFile("s3://b/a.tar", "s3://b/a.tar", 1, "e")])
-    return Committed(plan, names(*endings))
 
 
 def test_part_files_are_named_by_slug_hash_number_and_end():
@@ -28,21 +21,6 @@ def test_part_files_are_named_by_slug_hash_number_and_end():
     assert middle.file_name == "--000003-9c4051e85208444d-000007.parquet"
     assert last.file_name == "--000003-9c4051e85208444d-000008-end.parquet"
     assert broken.file_name == "--000003-9c4051e85208444d-000008-cut.parquet"
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [(("d", "s3://b/x#0"), ("e", "s3://b/x#0")), (("d", "s3://b/x#0"), ("d", "s3://c/x#0"))],
-)
-def test_shards_of_other_datasets_or_folders_have_other_files(one, other):
-    assert shard_slug(*one) != shard_slug(*other)
-
-
-def test_long_and_hostile_names_become_safe_file_names():
-    slug = shard_slug("d", "s3://b/../" + "x<>:|" * 50)
-
-    assert len(slug) == 60 + 1 + 16
-    assert set(slug) <= set("x-0123456789abcdef")
 
 
 def test_names_that_are_no_part_files_are_passed_over():
@@ -72,21 +50,3 @@ def test_a_listing_says_what_is_left_of_a_shard(endings, finished, broken_off, v
     assert files.broken_off is broken_off
     assert files.valid == names(*valid)
     assert files.superseded == names(*superseded)
-
-
-@pytest.mark.parametrize(
-    ("endings", "missing_files", "done"),
-    [
-        ((), ("0",), set()),
-        (("0", "1-end"), (), None),
-        (("0", "2-end"), ("1",), {0, 2}),
-        (("0",), ("1",), {0}),
-        (("0", "1-cut"), (), {0}),
-        (("1-cut",), ("0",), set()),
-    ],
-)
-def test_a_shard_that_broke_off_is_read_again_but_lacks_nothing(endings, missing_files, done):
-    found = committed(*endings)
-
-    assert found.missing_files() == names(*missing_files)
-    assert [set(item.done) for item in found.missing()] == ([] if done is None else [done])

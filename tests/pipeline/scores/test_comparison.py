@@ -9,13 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import command
-from pipeline import JobSpec, run
+from compared_runs import run_twice
 from pipeline.errors import SpecError
-from pipeline.report.comparison_page import verdict, write_comparison
+from pipeline.report.comparison_page import verdict
 from pipeline.scores.comparison import compare
 from refinenet_core import scores
-from report_pages import check_in_every_setting, figures, opened
-from tiny_job import TinyJob
 
 pytestmark = pytest.mark.usefixtures("without_ray")
 
@@ -25,22 +23,7 @@ CLASSES = 4
 @pytest.fixture(scope="module")
 def runs(without_ray, tmp_path_factory, checkpoint):  # noqa: ARG001 - runs need it
     """The same job at one scale and, from a copy of its images in another folder, at two."""
-    job = TinyJob.make(tmp_path_factory.mktemp("compared"), checkpoint)
-    job.spec["inference"]["scales"] = [1.0]
-    run(JobSpec.from_mapping(job.spec))
-    moved = TinyJob(job.root.with_name(f"{job.root.name}-moved"), json.loads(json.dumps(job.spec)))
-    for folder in ("images", "targets"):
-        shutil.copytree(job.root / folder, moved.root / folder)
-    (moved.root / "images/picture-11.png").unlink()
-    (moved.root / "images/picture-03.png").write_bytes(b"no image")
-    moved.spec["inference"]["scales"] = [0.5, 1.0]
-    moved.spec["part_images"] = 4
-    moved.dataset["images"] = str(moved.root / "images/*.png")
-    moved.dataset["targets"] = str(moved.root / "targets/{stem}.png")
-    moved.spec["output"] = str(moved.root / "output")
-    moved.spec["tolerance"] = {"failed_images": 1}
-    run(JobSpec.from_mapping(moved.spec))
-    return job, moved
+    return run_twice(tmp_path_factory.mktemp("compared"), checkpoint)
 
 
 def confusions(job):
@@ -105,45 +88,6 @@ def test_a_run_compared_with_itself_differs_in_nothing(runs):
     assert (compared.intervals.miou_low, compared.intervals.miou_high) == (0, 0)
     assert (compared.num_better, compared.num_worse, len(compared.better)) == (0, 0, 0)
     assert verdict(compared).startswith("No difference that these images could tell")
-
-
-def test_the_page_is_whole_and_shows_what_differs(runs, browser, tmp_path):
-    comparison = compare(*(str(job.output) for job in runs))
-    path = tmp_path / "comparison.html"
-
-    write_comparison(comparison, str(path))
-
-    check_in_every_setting(browser, path)
-    content = comparison.to_json()["datasets"][0]
-    with opened(browser, path) as page:
-        assert figures(page, "section[data-dataset=pictures]") == {
-            "first": content["miou"]["first"],
-            "second": content["miou"]["second"],
-            "difference": content["miou"]["difference"],
-            "paired_images": 10,
-            "images_better": content["images_better"],
-            "images_worse": content["images_worse"],
-        }
-        panels = page.locator(".picture").first.locator(".panel")
-        kinds = panels.evaluate_all("all => all.map(each => each.className)")
-        assert kinds == [
-            f"panel {kind}" for kind in ("image", "target", "prediction", "other", "changes")
-        ]
-        assert "scales[0]: 1.0 there, 0.5 here" in page.inner_text("#differences")
-
-
-def test_the_command_prints_the_differences_and_writes_the_page(runs):
-    outputs = [str(job.output) for job in runs]
-
-    shown = command.run("report", *outputs)
-    printed = command.run("report", *outputs, "--json")
-
-    assert shown.returncode == printed.returncode == 0, shown.stderr + printed.stderr
-    content = json.loads(printed.stdout)
-    [dataset] = content["datasets"]
-    assert f"{dataset['miou']['difference']:+.5f}" in shown.stdout
-    assert (runs[1].output / "comparison.html").is_file()
-    assert dataset["classes"][0]["iou"].keys() == {"first", "second", "difference", "low", "high"}
 
 
 def test_other_classes_are_refused(runs, tmp_path):

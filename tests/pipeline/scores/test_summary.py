@@ -1,9 +1,7 @@
 """Summaries: a fold whose order does not matter, from what the tables hold alone."""
 
 import csv
-import hashlib
 import io
-import itertools
 import json
 
 import numpy as np
@@ -11,88 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from label_maps import ADVERSARIAL
-from pipeline.output.mask_table import MaskRow, class_pixels, sparse_boundary, sparse_confusion
+from pipeline.output.mask_table import MaskRow
 from pipeline.output.part_file import part_file
 from pipeline.output.part_name import Part
 from pipeline.report.write_summary import confusion_csv, dataset_content
-from pipeline.scores.dataset_counts import SUMMARY_COLUMNS, DatasetCounts
-from pipeline.scores.summary import combine, summarize_dataset
+from pipeline.scores.summary import combine
 from pipeline.spec.job_spec import MetricsSpec
-from refinenet_core import LabelSet, boundary_counts, confusion_matrix, label_set, scores
-
-COLOURS = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
-LABELS = LabelSet("three", ("a", "b", "c"), COLOURS, 255)
-DEFAULTS = MetricsSpec()
-
-
-def scored_row(index, prediction, target, num_classes):
-    """A row as the segmenter makes it, boundary regions included."""
-    counts = confusion_matrix(prediction, target, num_classes=num_classes)
-    row = MaskRow("s", index, f"k{index}", "u", None)
-    row.confusion = sparse_confusion(counts)
-    row.boundary = sparse_boundary(boundary_counts(prediction, target, num_classes=num_classes))
-    row.ignored_pixels = int((target == 255).sum())
-    row.class_pixels = class_pixels(np.minimum(prediction, num_classes - 1))
-    row.image_sha256 = hashlib.sha256(prediction.tobytes()).hexdigest()
-    return row
-
-
-def as_table(rows, number=0):
-    """The rows as a reader of the output gets them."""
-    data = part_file(rows, Part("d", "s", number, len(rows), ""), {})
-    return pq.read_table(pa.BufferReader(data), columns=list(SUMMARY_COLUMNS))
-
-
-def part_table(number):
-    """A part of four rows: two scored, one bare, one failed."""
-    rng = np.random.default_rng(number)
-    rows = []
-    for index in range(4):
-        row = MaskRow("s", index, f"k{index}", "u", None)
-        prediction = rng.integers(0, 5, (6, 7)).astype(np.uint8)  # 3 and 4 are outside the classes
-        target = rng.choice([0, 1, 255], (6, 7)).astype(np.uint8)
-        if index < 2:
-            row = scored_row(index, prediction, target, 3)
-        row.confidence = float(rng.random())
-        if index == 3:
-            row.fail("undecodable", "broken")
-            row.confidence = None
-        rows.append(row)
-    return as_table(rows, number)
-
-
-def summarize(tables, metrics=DEFAULTS, *, labels=LABELS, name="d", planned=8, complete=True):
-    counts = DatasetCounts(len(labels.classes))
-    for table in tables:
-        counts.add(table)
-    return summarize_dataset(name, labels, counts, metrics, planned=planned, complete=complete)
-
-
-def merged(groups):
-    """Add up groups of tables apart, then merge them."""
-    total = DatasetCounts(3)
-    for tables in groups:
-        counts = DatasetCounts(3)
-        for table in tables:
-            counts.add(table)
-        total += counts
-    return summarize_dataset("d", LABELS, total, DEFAULTS, planned=8, complete=True)
-
-
-def test_neither_the_order_of_parts_nor_their_grouping_changes_a_bit():
-    tables = [part_table(number) for number in range(4)]
-
-    results = {
-        json.dumps(dataset_content(summarize(order))) for order in itertools.permutations(tables)
-    }
-    a, b, c, d = tables
-    results |= {
-        json.dumps(dataset_content(merged(groups)))
-        for groups in ([[a, b], [c, d]], [[d], [b, a, c]], [[c], [], [a], [d], [b]])
-    }
-
-    assert len(results) == 1
+from refinenet_core import LabelSet, label_set, scores
+from scored_parts import COLOURS, DEFAULTS, LABELS, as_table, part_table, scored_row, summarize
 
 
 def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_misses():
@@ -113,24 +37,6 @@ def test_counts_are_those_of_the_rows_and_predictions_outside_the_classes_are_mi
     assert counts.sum() + content["ignored_pixels"] == 4 * 42
     assert content["classes"][2]["target_pixels"] == 0
     assert content["classes"][0]["predicted_pixels"] == counts[:, 0].sum()
-
-
-@pytest.mark.parametrize(
-    ("prediction", "target", "num_classes"), ADVERSARIAL.values(), ids=ADVERSARIAL
-)
-def test_odd_label_maps_come_through_the_table_as_they_were_counted(
-    prediction, target, num_classes
-):
-    labels = LabelSet("odd", tuple(map(str, range(num_classes))), (), 255)
-    rows = [scored_row(0, prediction, target, num_classes)]
-
-    summary = summarize([as_table(rows)], labels=labels)
-
-    counts = confusion_matrix(prediction, target, num_classes=num_classes)
-    np.testing.assert_array_equal(summary.counts.confusion, counts)
-    expected = boundary_counts(prediction, target, num_classes=num_classes).iou
-    np.testing.assert_array_equal(summary.boundary_iou, expected)
-    assert json.dumps(dataset_content(summary), allow_nan=False)
 
 
 def test_all_six_rules_stand_beside_the_one_asked_for():
@@ -287,17 +193,3 @@ def test_the_same_rows_give_the_same_file_and_the_file_says_whose_it_is():
     metadata = json.loads(pq.read_schema(pa.BufferReader(first)).metadata[b"refinenet_batch"])
     assert metadata["fingerprint"] == {"model": "m"}
     assert metadata["part"]["number"] == 7
-
-
-@pytest.mark.parametrize("pixels", [2**31 + 1, 2**32 + 1, 2**40 + 1])
-def test_pixel_counts_past_32_bits_stay_exact(pixels):
-    row = MaskRow("s", 0, "k", "u", None, ignored_pixels=pixels)
-    row.class_pixels = [{"class": 1, "pixels": pixels}]
-    row.confusion = [{"target": 1, "prediction": 1, "pixels": pixels}]
-    row.boundary = [{"class": 1, "both": pixels, "target": pixels, "prediction": pixels + 1}]
-
-    content = dataset_content(summarize([as_table([row])] * 3))
-
-    assert content["confusion"][1][1] == content["classes"][1]["predicted_pixels"] == 3 * pixels
-    assert content["classes"][1]["mask_pixels"] == content["ignored_pixels"] == 3 * pixels
-    assert content["classes"][1]["boundary_iou"] == 3 * pixels / (3 * (pixels + 1))

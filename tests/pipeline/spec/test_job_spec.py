@@ -5,7 +5,6 @@ import yaml
 
 from pipeline import JobSpec
 from pipeline.errors import SpecError
-from pipeline.spec.dataset_spec import DatasetSpec
 from pipeline.spec.job_spec import SMALLEST_TILE_PIXELS
 from refinenet_core.prediction import tiling
 
@@ -80,15 +79,6 @@ def test_classes_may_be_names_or_names_with_colours():
 
     assert plain.datasets[0].label_set().colours[1] == (128, 0, 0)
     assert coloured.datasets[0].label_set().colours[1] == (1, 1, 1)
-
-
-def test_another_ignore_index_holds_for_what_a_built_in_set_maps_to_void():
-    dataset = {"name": "d", "images": "i", "classes": "cityscapes", "ignore_index": 200}
-
-    labels = DatasetSpec(**dataset).label_set()
-
-    assert labels.ignore_index == labels.label_map[0] == 200
-    assert labels.label_map[7] == 0
 
 
 @pytest.mark.parametrize(

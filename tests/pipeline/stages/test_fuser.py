@@ -1,6 +1,5 @@
 """Fusing: the probabilities that several runs have stored, averaged into one mask table."""
 
-import copy
 import json
 
 import numpy as np
@@ -8,41 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
+from fused_runs import fusion, run_to_be_fused
 from pipeline import JobSpec, run, verify
 from pipeline.errors import OutputError, SpecError
-from pipeline.execution.prepare_job import prepare_job
-from pipeline.storage.storage import Storage
 from tiny_job import TinyJob, decode_mask
 
 pytestmark = pytest.mark.usefixtures("without_ray")
-SCALES = [0.75, 1.0]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, checkpoint, request):
+def runs(without_ray, tmp_path_factory, checkpoint):  # noqa: ARG001 - runs need it
     """A job's runs at one scale each, and at both; their report and job by what they are."""
-    request.getfixturevalue("without_ray")
-    job = TinyJob.make(tmp_path_factory.mktemp("runs"), checkpoint)
-    (job.root / "images/picture-05.png").write_bytes(b"no image")
-    done = {}
-    for name, scales in {"0.75": SCALES[:1], "1.0": SCALES[1:], "both": SCALES}.items():
-        each = TinyJob(job.root, copy.deepcopy(job.spec))
-        each.spec["output"] = str(job.root / name)
-        each.spec["inference"] = {"scales": scales, "probabilities": name != "both"}
-        done[name] = each, run(each.validated())
-    return done
-
-
-def fusion(runs, output, **changes):
-    """Return the spec of a fusion of the runs at one scale."""
-    outputs = [runs[name][0].spec["output"] for name in ("0.75", "1.0")]
-    return {
-        "name": "fused",
-        "fuse": outputs,
-        "output": str(output),
-        "resources": {"actors": {"min": 1, "max": 1}, "threads_per_actor": 1},
-        **changes,
-    }
+    return run_to_be_fused(tmp_path_factory.mktemp("runs"), checkpoint)
 
 
 def fused(runs, output, **changes):
@@ -159,36 +135,6 @@ def test_a_row_that_one_output_lacks_fails_and_says_whose_it_is(runs, tmp_path, 
     }
     assert all((row["mask"] is None) == (row["error"] is not None) for row in rows)
     assert report.datasets[0].counts.scored_images == 7
-
-
-def refused(spec, error, message):
-    with pytest.raises(error, match=message):
-        prepare_job(JobSpec.from_mapping(spec), Storage())
-
-
-def test_outputs_that_cannot_be_fused_are_refused_before_anything_starts(runs, tmp_path):
-    outputs = fusion(runs, tmp_path)["fuse"]
-    both = runs["both"][0].spec["output"]
-    other = {**runs["1.0"][0].dataset, "name": "other"}
-
-    refused(fusion(runs, tmp_path, fuse=[*outputs, both]), OutputError, "holds no probabilities")
-    refused(fusion(runs, outputs[0]), SpecError, "is one of those that are fused")
-    refused(fusion(runs, tmp_path, datasets=[other]), SpecError, "has no dataset 'other'")
-    refused(fusion(runs, tmp_path, limit_images=3), SpecError, "leave it out")
-    nowhere = str(tmp_path / "nowhere")
-    refused(fusion(runs, tmp_path, fuse=[*outputs, nowhere]), OutputError, r"has no job\.json")
-
-
-def test_an_output_of_other_parts_or_with_parts_missing_is_refused(runs, tmp_path, checkpoint):
-    job = TinyJob.make(tmp_path / "job", checkpoint)
-    job.spec |= {"inference": {"probabilities": True}, "part_images": 4}
-    run(job.validated())
-    spec = fusion(runs, tmp_path / "fused")
-
-    refused({**spec, "fuse": [*spec["fuse"], str(job.output)]}, SpecError, "has part_images 4")
-    sorted(job.output.glob("masks/*/*.parquet"))[1].unlink()
-    twice = [str(job.output), str(job.output)]
-    refused({**spec, "fuse": twice}, OutputError, "is not complete: .*-000001.parquet is missing")
 
 
 @pytest.mark.parametrize(

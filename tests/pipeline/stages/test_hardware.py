@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline import run
-from pipeline.errors import ActorError, DeviceError, SpecError
+from pipeline.errors import ActorError, DeviceError
 from pipeline.execution.observer import Silent
 from pipeline.execution.prepare_job import prepare_job
 from pipeline.stages.segmenter import Segmenter
@@ -19,23 +19,6 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a G
 def prepared(job, gpus, **resources):
     job.spec["resources"] = {"threads_per_actor": 1, **resources}
     return prepare_job(job.validated(), Storage(), gpus=gpus)
-
-
-def test_the_cpu_may_be_asked_for_beside_gpus(tiny_job):
-    alone, holding_gpus = (
-        prepared(tiny_job, 4, device="cpu"),
-        prepared(tiny_job, 4, device="cpu", gpus_per_actor=0.5),
-    )
-
-    assert (alone.gpus_per_actor, alone.device) == (0, "cpu")
-    assert (holding_gpus.gpus_per_actor, holding_gpus.device) == (0.5, "cpu")
-    assert holding_gpus.fingerprint == alone.fingerprint
-    assert alone.fingerprint["precision"] == "float32"
-
-
-def test_a_gpu_that_is_asked_for_and_not_there_is_refused(tiny_job):
-    with pytest.raises(SpecError, match=r"resources.device: is 'cuda', but there is no GPU here"):
-        prepared(tiny_job, 0, device="cuda")
 
 
 @without_gpu

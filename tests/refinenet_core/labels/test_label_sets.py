@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from refinenet_core import label_set, list_label_sets
-from refinenet_core.labels.palettes import voc_colours
 
 SIZES = {
     "ade20k": (150, 255),
@@ -42,23 +41,6 @@ def test_a_label_set_names_each_class_once_and_keeps_void_outside_them(name):
     assert labels.ignore_index not in range(len(labels.classes))
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_colours_are_rgb_and_differ_between_classes(name):
-    labels = label_set(name)
-
-    sharing = {
-        tuple(
-            other for other, shade in zip(labels.classes, labels.colours, strict=True) if shade == c
-        )
-        for c in labels.colours
-        if labels.colours.count(c) > 1
-    }
-
-    assert all(len(colour) == 3 and set(colour) <= set(range(256)) for colour in labels.colours)
-    # ADE20K publishes one colour twice
-    assert sharing == ({("road", "skyscraper")} if name == "ade20k" else set())
-
-
 @pytest.mark.parametrize(
     ("name", "count"), [("voc", 1), ("camvid", 1), ("cityscapes", 10), ("ade20k", 0)]
 )
@@ -67,10 +49,6 @@ def test_colours_of_unlabelled_pixels_are_no_classs_own(name, count):
 
     assert len(set(labels.ignore_colours)) == len(labels.ignore_colours) == count
     assert not set(labels.ignore_colours) & set(labels.colours)
-
-
-def test_vocs_void_is_the_last_entry_of_its_palette():
-    assert label_set("voc").ignore_colours == (voc_colours(256)[255],)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -94,24 +72,6 @@ def test_cityscapes_evaluates_19_of_its_34_label_ids():
     assert void == {0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30}
 
 
-@pytest.mark.parametrize(
-    ("label_id", "train_id", "name", "colour"),
-    [
-        (7, 0, "road", (128, 64, 128)),
-        (8, 1, "sidewalk", (244, 35, 232)),
-        (17, 5, "pole", (153, 153, 153)),
-        (23, 10, "sky", (70, 130, 180)),
-        (26, 13, "car", (0, 0, 142)),
-        (33, 18, "bicycle", (119, 11, 32)),
-    ],
-)
-def test_cityscapes_classes_have_their_published_ids_and_colours(label_id, train_id, name, colour):
-    labels = label_set("cityscapes")
-
-    assert labels.label_map[label_id] == train_id
-    assert (labels.classes[train_id], labels.colours[train_id]) == (name, colour)
-
-
 @pytest.mark.parametrize("name", ["ade20k", "nyuv2_40", "pascal_context_59", "sun_rgbd_37"])
 def test_masks_with_void_as_zero_are_shifted_by_one(name):
     labels = label_set(name)
@@ -122,43 +82,6 @@ def test_masks_with_void_as_zero_are_shifted_by_one(name):
         (0, 255),
         *((class_id + 1, class_id) for class_id in range(num_classes)),
     ]
-
-
-@pytest.mark.parametrize(
-    ("label", "name", "colour"),
-    [
-        (1, "wall", (120, 120, 120)),
-        (3, "sky", (6, 230, 230)),
-        (13, "person", (150, 5, 61)),
-        (21, "car", (0, 102, 200)),
-        (59, "screen door", (0, 173, 255)),
-        (131, "screen", (0, 204, 255)),
-        (150, "flag", (92, 0, 255)),
-    ],
-)
-def test_ade20k_classes_have_their_published_labels_and_colours(label, name, colour):
-    labels = label_set("ade20k")
-
-    class_id = labels.label_map[label]
-
-    assert (labels.classes[class_id], labels.colours[class_id]) == (name, colour)
-
-
-@pytest.mark.parametrize(
-    ("name", "class_id", "class_name"),
-    [
-        ("voc", 15, "person"),
-        ("person_part", 0, "background"),
-        ("person_part", 6, "lower legs"),
-        ("pascal_context_59", 20, "bag"),
-        ("pascal_context_60", 42, "curtain"),
-        ("nyuv2_40", 37, "other structure"),
-        ("sun_rgbd_37", 36, "bag"),
-        ("camvid", 10, "bicyclist"),
-    ],
-)
-def test_classes_stand_in_the_published_order(name, class_id, class_name):
-    assert label_set(name).classes[class_id] == class_name
 
 
 def test_pascal_contexts_60_classes_are_background_and_the_59():

@@ -85,35 +85,3 @@ def test_any_label_maps_score_as_scikit_learn_and_torchmetrics_score_them(num_cl
 
     assert_agrees_with_scikit_learn(prediction, target, num_classes)
     assert_agrees_with_torchmetrics(prediction, target, num_classes)
-
-
-@settings(max_examples=60, deadline=None)
-@random_pairs
-def test_bytes_and_wider_integers_are_counted_alike(num_classes, size, seed):
-    """Bytes, which all label maps of a run are, take a faster way."""
-    rng = np.random.default_rng(seed)
-    prediction, target = random_pair(seed, num_classes, size)
-    prediction[rng.random(size) < 0.3] = rng.integers(0, 256)
-
-    counts = confusion_matrix(prediction, target, num_classes=num_classes)
-
-    wide = confusion_matrix(
-        prediction.astype(np.int32), target.astype(np.int64), num_classes=num_classes
-    )
-    np.testing.assert_array_equal(counts, wide)
-
-
-def test_predictions_outside_the_classes_are_misses_of_the_target_and_of_nothing_else():
-    """scikit-learn knows no such predictions: a class of their own, left out, does the same."""
-    prediction, target = random_pair(1, 4, (9, 9))
-    prediction[::2] = 77
-
-    counts = confusion_matrix(prediction, target, num_classes=4)
-
-    kept, labels = target != VOID, [0, 1, 2, 3, 77]
-    expected = sklearn.metrics.confusion_matrix(target[kept], prediction[kept], labels=labels)
-    np.testing.assert_array_equal(counts, expected[:4])
-    jaccard = sklearn.metrics.jaccard_score(
-        target[kept], prediction[kept], labels=labels[:4], average=None
-    )
-    np.testing.assert_allclose(scores(counts).iou, jaccard)

@@ -1,4 +1,4 @@
-"""Counting and scoring, by hand-worked examples; `test_evaluators` asks other evaluators."""
+"""Scoring, by hand-worked examples; `test_evaluators` asks other evaluators."""
 
 import re
 from pathlib import Path
@@ -6,59 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refinenet_core import ConfusionMatrix, confusion_matrix, scores
+from refinenet_core import scores
 from refinenet_core.metrics.scores import RULES
 
 DOC = Path(__file__).resolve().parents[3] / "docs/summary.md"
-
-
-def test_ignored_pixels_change_no_score():
-    target = np.array([[0, 1], [1, 255]], dtype=np.uint8)
-    prediction = np.array([[0, 1], [0, 1]], dtype=np.uint8)
-
-    counts = confusion_matrix(prediction, target, num_classes=3)
-
-    np.testing.assert_array_equal(counts, [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
-    np.testing.assert_allclose(scores(counts).iou, [0.5, 0.5, np.nan])
-
-
-def test_a_prediction_of_the_void_class_is_a_miss_not_ignored():
-    """CamVid's void is 11: masking the prediction, not the target, would hide such misses."""
-    target = np.array([[0, 0, 11]], dtype=np.uint8)
-    prediction = np.array([[0, 11, 11]], dtype=np.uint8)
-
-    counts = confusion_matrix(prediction, target, num_classes=11, ignore_index=11)
-
-    assert counts[0, 0] == 1
-    assert counts[0, 11] == 1
-    assert counts.sum() == 2
-    assert scores(counts).pixel_accuracy == 0.5
-
-
-def test_a_target_outside_the_classes_is_an_error_that_names_the_values():
-    for dtype in (np.uint8, np.int64):
-        prediction, target = np.zeros((1, 3), dtype), np.array([[7, 0, 9]], dtype)
-        with pytest.raises(ValueError, match=r"\[7, 9\].*0 to 2.*ignore_index 255"):
-            confusion_matrix(prediction, target, num_classes=3)
-
-
-def test_merging_in_any_order_gives_the_same_counts():
-    rng = np.random.default_rng(0)
-    pairs = [(rng.integers(0, 4, (5, 5)), rng.integers(0, 3, (5, 5))) for _ in range(6)]
-    whole, left, right = (ConfusionMatrix(3) for _ in range(3))
-
-    for prediction, target in pairs:
-        whole.update(prediction, target)
-    for prediction, target in pairs[:2]:
-        left.update(prediction, target)
-    for prediction, target in reversed(pairs[2:]):
-        right.update(prediction, target)
-    right += left
-
-    np.testing.assert_array_equal(whole.counts, right.counts)
-    assert whole.counts.dtype == np.int64
-    with pytest.raises(ValueError, match="cannot be merged"):
-        whole += ConfusionMatrix(4)
 
 
 def doc_example():
@@ -164,17 +115,6 @@ def test_counts_beyond_32_bits_stay_exact():
 
     assert result.iou[0] == (2**33 + 1) / (2**33 + 2)
     assert result.pixel_accuracy == (2**33 + 1 + 2**40) / (2**33 + 2 + 2**40)
-
-
-def test_an_image_of_several_blocks_is_counted_whole():
-    """Bytes are counted in blocks of 2^18 pixels."""
-    target = np.zeros((700, 800), np.uint8)
-    target[350:] = 1
-    prediction = np.full((700, 800), 1, np.uint8)
-
-    counts = confusion_matrix(prediction, target, num_classes=2)
-
-    np.testing.assert_array_equal(counts, [[0, 280_000, 0], [0, 280_000, 0]])
 
 
 @pytest.mark.parametrize(
