@@ -138,12 +138,14 @@ class InputRows:
             self.close()
             raise OutputError(shown(uri), "is a part of another run than its job.json tells")
         self._rows = _rows(file)
+        self._ahead: Mapping[str, Any] | None = None  # read, and of an image not yet asked for
 
     def at(self, index: int) -> Mapping[str, Any] | None:
         """Return the row of an image, None if there is none; ask in ascending order."""
-        for row in self._rows:
+        while (row := self._ahead or next(self._rows, None)) is not None:
+            self._ahead = row if row["index"] > index else None
             if row["index"] >= index:
-                return row if row["index"] == index else None
+                return None if self._ahead else row
         return None
 
     def close(self) -> None:

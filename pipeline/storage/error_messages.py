@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from pipeline.errors import (
+    PipelineError,
     ShardBrokenError,
     StorageError,
     StorageFullError,
@@ -31,7 +32,7 @@ def explained(uri: str) -> Iterator[None]:
     """Turn what a file system raises into a StorageError that says what to do."""
     try:
         yield
-    except (StorageError, *_OF_THE_READER):
+    except (PipelineError, *_OF_THE_READER):
         raise
     except Exception as error:
         raise _explain(uri, error) from error

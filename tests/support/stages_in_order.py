@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import StorageError
+from pipeline.execution import ray_data
 from pipeline.execution.actor_pool import plan_pool
 from pipeline.execution.ray_data import Execution
 from pipeline.output.work_item import WorkItem, pack_items
@@ -46,7 +47,7 @@ def make_parts(execution: Execution, items: Sequence[WorkItem]) -> Iterator[Rece
     make = execution.stand_in or part_maker_of(job)
     maker = make(job, output.storage, threads=plan_pool(job).threads, stop=NeverUp())
     committer = Committer(output, execution.record)
-    for row in pack_items(items, rows=len(items)):
+    for row in pack_items(items, rows=ray_data._MOST_ROWS):  # noqa: SLF001 - as on Ray
         for part in reader(pa.Table.from_pylist([row])):
             yield from _accepted(output, committer(maker(part)))
 

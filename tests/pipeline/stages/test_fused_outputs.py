@@ -77,3 +77,16 @@ def test_rows_are_read_by_their_index_in_ascending_order(runs, tmp_path):
         None,
     ]
     assert found[1]["probabilities"]
+
+
+def test_a_row_behind_one_that_is_lacking_is_not_lost(runs, tmp_path):
+    """The row after a lacking one was once read, and not kept for the image that it is of."""
+    spec = JobSpec.from_mapping(fusion(runs, tmp_path / "fused"))
+    _, source = read_inputs(spec, Storage())
+    shard = runs["1.0"][0].rows()[0]["shard"]
+    rows = InputRows(source, Part("pictures", shard, 1, 5, ""))
+
+    found = [rows.at(index) for index in (3, 5, 6)]  # the part begins with index 5
+    rows.close()
+
+    assert [row and row["index"] for row in found] == [None, 5, 6]

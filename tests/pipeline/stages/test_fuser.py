@@ -52,7 +52,7 @@ def test_runs_at_one_scale_each_give_what_a_run_at_both_gives(runs, tmp_path):
         agreements.append([(mask == expected).mean() for mask in masks])
         assert row["confidence"] == pytest.approx(other["confidence"], abs=0.03)
         assert row["ignored_pixels"] == other["ignored_pixels"]
-    # Of noise, where edges are everywhere; for photographs see tests/jobs/test_camvid_fusion.py.
+    # Of noise, where edges are everywhere; for photographs see tests/runs/test_camvid_fusion.py.
     of_fusion, *of_singles = np.mean(agreements, axis=0)
     assert of_fusion > 0.9 > max(of_singles) + 0.03
     assert report.datasets[0].counts.scored_images == 11
