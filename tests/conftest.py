@@ -21,6 +21,16 @@ def pytest_configure():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """Run all tests that start a Ray in one process, one after another, and each other file in one.
+
+    Several Rays at once keep each other waiting for longer than they take.
+    """
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Begin each test with one thread; a part maker, which has a process of its own, sets more."""

@@ -15,6 +15,17 @@ from tiny_job import save_checkpoint
 COMMAND = str(Path(sys.executable).parent / "refinenet-batch")
 
 
+def test_what_every_command_imports_is_light():
+    code = (
+        "import sys, jobs.cli; print({'torch', 'ray', 'pipeline', 'pydantic'} & set(sys.modules))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
 def test_help_answers_within_seven_tenths_of_a_second():
     """Torch and Ray are imported late; the best of five tries, since the machine may be busy."""
     seconds = []

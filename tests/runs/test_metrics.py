@@ -100,7 +100,6 @@ def scrapes(job):
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(120)
 def test_what_the_port_shows_agrees_with_the_summary(job, scrapes):
     last = scrapes[-1]
 
@@ -134,7 +133,6 @@ def test_what_the_port_shows_agrees_with_the_summary(job, scrapes):
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(120)
 def test_the_port_shows_how_far_a_run_is_while_it_goes_on(scrapes):
     parts = [value(found, "parts_total", dataset="pictures") for found in scrapes]
     left = [value(found, "parts_left", dataset="pictures") for found in scrapes]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from pathlib import Path
 
 import duckdb
@@ -22,15 +21,13 @@ README = Path(__file__).resolve().parents[3] / "README.md"
 def finished(tmp_path_factory):
     """A quickstart that has run, its result, and the folder that it ran in."""
     folder = tmp_path_factory.mktemp("work")
-    start = time.perf_counter()
     done = command.run("quickstart", folder / "quickstart")
-    seconds = time.perf_counter() - start
     assert done.returncode == 0, done.stderr
-    return folder, done, seconds
+    return folder, done
 
 
-def test_it_reaches_its_miou_within_ninety_seconds(finished):
-    folder, done, seconds = finished
+def test_it_reaches_its_miou(finished):
+    folder, done = finished
 
     [dataset] = json.loads((folder / "quickstart/results/summary.json").read_text())["datasets"]
 
@@ -39,11 +36,10 @@ def test_it_reaches_its_miou_within_ninety_seconds(finished):
     assert {row["class_name"] for row in dataset["classes"] if row["target_pixels"]} == set(CLASSES)
     assert f"{dataset['miou']:.5f}" in done.stdout
     assert "Traceback" not in done.stderr
-    assert seconds < 90
 
 
 def test_it_leaves_a_picture_of_each_scene(finished):
-    folder, done, _ = finished
+    folder, done = finished
 
     pictures = sorted((folder / "quickstart/pictures").glob("*.png"))
 
@@ -54,7 +50,7 @@ def test_it_leaves_a_picture_of_each_scene(finished):
 
 
 def test_its_report_opens_in_a_browser_and_says_what_the_summary_says(finished, browser):
-    folder, done, _ = finished
+    folder, done = finished
     report = folder / "quickstart/results/report.html"
 
     check_in_every_setting(browser, report)
@@ -67,7 +63,7 @@ def test_its_report_opens_in_a_browser_and_says_what_the_summary_says(finished, 
 
 
 def test_the_readmes_query_gives_the_summarys_miou(finished, monkeypatch):
-    folder, _, _ = finished
+    folder, _ = finished
     [query] = re.findall(r'^duckdb -c "(.*)"$', README.read_text(), flags=re.MULTILINE)
     monkeypatch.chdir(folder)
 
@@ -78,7 +74,7 @@ def test_the_readmes_query_gives_the_summarys_miou(finished, monkeypatch):
 
 
 def test_run_again_it_finds_everything_done_and_its_spec_is_an_ordinary_one(finished):
-    folder, _, _ = finished
+    folder, _ = finished
 
     again = command.run("quickstart", folder / "quickstart")
     spec = command.run("run", folder / "quickstart/spec.yaml", "--json")
@@ -89,7 +85,7 @@ def test_run_again_it_finds_everything_done_and_its_spec_is_an_ordinary_one(fini
 
 
 def test_another_number_of_scenes_needs_another_folder(finished):
-    folder, _, _ = finished
+    folder, _ = finished
 
     refused = command.run("quickstart", folder / "quickstart", "--images", 40)
 
