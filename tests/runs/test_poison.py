@@ -44,6 +44,7 @@ def poisoned(request, tmp_path, checkpoint):
     return job, environment, poisons
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_images_that_kill_their_decoder_are_crashed_rows_and_the_rest_is_done(
     poisoned, tmp_path, checkpoint

@@ -115,6 +115,7 @@ def assert_nothing_lost_and_nothing_twice(result):
     assert result.proxy_errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # above the limit of a run that hangs, whose log is then shown
 @pytest.mark.parametrize(("kind", "form", "seed"), ONE_OF_EACH)
 def test_a_run_that_is_hit_once_ends_with_the_tables_of_an_undisturbed_one(job, kind, form, seed):
