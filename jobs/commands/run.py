@@ -48,7 +48,8 @@ def run_command(
     """Run a job; if its output is there in part, do what is missing.
 
     Exit codes: 0 every image committed, failures within the tolerance; 1 all committed, more
-    failures than tolerated; 2 spec, checkpoint or output wrong; 3 parts missing; 130 interrupted.
+    failures than tolerated, or a shard is broken; 2 spec, checkpoint or output wrong; 3 parts
+    missing; 130 interrupted.
     """
     how: dict[str, Any] = {
         "refresh": refresh,

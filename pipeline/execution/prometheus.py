@@ -86,7 +86,8 @@ METRICS: Final = (
 _FLUSH_S: Final = 20.0  # twice Ray's interval
 _LOOK_S: Final = 0.5
 _REFUSED: Final = 4  # times that nobody answers at the port
-_COUNTED: Final[Counter[str]] = Counter()  # parts of each job, in this process
+# Parts by job, node and worker: the latter two are this process in one of the Rays that it joins.
+_COUNTED: Final[Counter[tuple[str, str, str]]] = Counter()
 _PART_SECONDS_BOUNDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
 
 
@@ -140,11 +141,11 @@ class RunMetrics:
 
     def _count(self, receipt: Receipt) -> None:
         dataset = receipt.part.dataset
-        _COUNTED[self._tags["job_name"]] += 1
         ok = receipt.part.images - sum(receipt.failed.values())
         for status, images in {"ok": ok, **receipt.failed}.items():
             self._add(IMAGES, images, dataset=dataset, status=status)
         self._add(PARTS, 1, dataset=dataset)
+        _COUNTED[self._tags["job_name"], *_driver()] += 1
         if dataset in self._left:
             self._left[dataset] = max(0, self._left[dataset] - 1)
             self._set(PARTS_LEFT, self._left[dataset], dataset=dataset)
@@ -175,28 +176,38 @@ def flush_counts(job_name: str) -> None:
     that has ended with its run nothing is to be seen, and nothing is waited for.
     """
     ray = sys.modules.get("ray")
-    if not _COUNTED[job_name] or ray is None or not ray.is_initialized():
+    if ray is None or not ray.is_initialized():
         return
     try:
-        _wait_until_shown(ray, job_name)
+        node_id, worker_id = _driver()
+        counted = _COUNTED[job_name, node_id, worker_id]
+        if counted:
+            node = next(each for each in ray.nodes() if each["NodeID"] == node_id)
+            _wait_until_shown(node, job_name, worker_id, counted)
     except Exception as error:  # noqa: BLE001 - as of all metrics: the masks matter more
         _LOG.warning("the last counts may be missing: %s: %s", type(error).__name__, error)
 
 
-def _wait_until_shown(ray: Any, job_name: str) -> None:
+def _driver() -> tuple[str, str]:
+    """Return the ids of this process's node and worker in the Ray that it is in now."""
+    import ray  # noqa: PLC0415 - takes seconds, and who gets here has it
+
     context = ray.get_runtime_context()
-    node = next(each for each in ray.nodes() if each["NodeID"] == context.get_node_id())
+    return context.get_node_id(), context.get_worker_id()
+
+
+def _wait_until_shown(node: Mapping[str, Any], job_name: str, worker_id: str, counted: int) -> None:
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     deadline = time.monotonic() + _FLUSH_S
     refused = 0
     while time.monotonic() < deadline and refused < _REFUSED:
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
-                shown = _parts_shown(answer.read().decode(), job_name, context.get_worker_id())
+                shown = _parts_shown(answer.read().decode(), job_name, worker_id)
         except OSError:
             refused += 1  # a Ray without the agent that shows them
         else:
-            if shown >= _COUNTED[job_name]:
+            if shown >= counted:
                 return
         time.sleep(_LOOK_S)
     _LOG.warning("the last counts may be missing where metrics are collected, at %s", url)

@@ -1,7 +1,5 @@
 """Checkpoints: loaded to the last parameter, or refused with the reason."""
 
-import io
-
 import pytest
 import safetensors.torch
 import torch
@@ -14,20 +12,7 @@ from refinenet_core import (
     published_state_dict,
     save_checkpoint,
 )
-
-MODEL = "refinenet_lw_mobilenet_v2"
-
-
-@pytest.fixture(scope="module")
-def weights():
-    torch.manual_seed(0)
-    return published_state_dict(build_model(MODEL, num_classes=4))
-
-
-def file_of(content) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
+from weights import MODEL, file_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Weights files of every kind: read whatever their name, or refused without running anything."""
 
-import io
 import os
 import pickle
 
@@ -15,20 +14,7 @@ from refinenet_core import (
     load_checkpoint,
     published_state_dict,
 )
-
-MODEL = "refinenet_lw_mobilenet_v2"
-
-
-@pytest.fixture(scope="module")
-def weights():
-    torch.manual_seed(0)
-    return published_state_dict(build_model(MODEL, num_classes=4))
-
-
-def file_of(content) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
+from weights import MODEL, file_of
 
 
 @pytest.mark.parametrize("nest", [None, "model", "state_dict", "segmenter", "weights"])
