@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from files_at_a_time import FilesAtATime, starts_ray
 from object_store import running_object_store, server_program
 from report_pages import running_browser
 from stages_in_order import runs_in_this_process
@@ -21,14 +22,15 @@ def pytest_configure():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items):
-    """Run all tests that start a Ray in one process, one after another, and each other file in one.
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out files in the order in which they stand."""
+    config.option.loadscopereorder = False
+    return FilesAtATime(config, log)
 
-    Several Rays at once keep each other waiting for longer than they take.
-    """
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+def pytest_collection_modifyitems(items):
+    """Put tests that start a Ray first: they are one long piece of work for one process."""
+    items.sort(key=lambda item: not starts_ray(item.path))
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -263,7 +264,8 @@ def _svg(figure: Figure, title: str) -> Markup:
     with warnings.catch_warnings():
         # Names in scripts that Matplotlib's font lacks: the page's font draws them.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(_METADATA))
+        # `savefig` would lay out and draw the figure once more beforehand.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(_METADATA))
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', drawing)

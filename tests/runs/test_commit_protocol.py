@@ -16,9 +16,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pipeline.datasets.make_plan import extend_plan, plan_dataset
 from pipeline.errors import StorageError
@@ -310,10 +317,20 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def examples(count):
+    return settings(
+        max_examples=count,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 TestProtocol = Protocol.TestCase
-TestProtocol.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestProtocol.settings = examples(20)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_protocol_holds_for_many_more():
+    run_state_machine_as_test(Protocol, settings=examples(500))

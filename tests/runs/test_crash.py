@@ -16,7 +16,7 @@ from tiny_job import TinyJob
 
 pytestmark = pytest.mark.ray
 
-IMAGES = 40
+IMAGES = 24
 _TIMEOUT_S = 120
 
 

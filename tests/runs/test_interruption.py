@@ -13,16 +13,16 @@ pytestmark = pytest.mark.ray
 _TIMEOUT_S = 120
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_asked_to_stop_commits_what_is_in_flight(tmp_path, checkpoint, number):
-    job = TinyJob.make(tmp_path, checkpoint, images=100)
+def test_a_run_that_is_asked_to_stop_commits_what_is_in_flight(tmp_path, checkpoint):
+    """By Ctrl-C; `jobs/submission/test_submit.py` stops a job by SIGTERM."""
+    job = TinyJob.make(tmp_path, checkpoint, images=60)
     job.spec["part_images"] = 2
     job.spec["inference"]["scales"] = [1.0, 2.0, 3.0]  # slow enough to be interrupted
     spec = job.write_spec()
 
     process = command.start("run", spec)
     wait_for_parts(job, 2, process)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=_TIMEOUT_S)
     left = parts(job)
     again = command.run("run", spec, ray=False)
@@ -31,10 +31,10 @@ def test_a_run_that_is_asked_to_stop_commits_what_is_in_flight(tmp_path, checkpo
     assert "stopping: parts in flight are committed" in stderr
     assert "the same command goes on where this one stopped" in stderr
     assert "Traceback" not in stderr
-    assert 2 <= len(left) < 50
+    assert 2 <= len(left) < 30
     assert again.returncode == 0, again.stderr
     assert f"{2 * len(left)} images in {len(left)} parts are committed already" in again.stderr
-    assert len({row["key"] for row in job.rows()}) == len(job.rows()) == 100
+    assert len({row["key"] for row in job.rows()}) == len(job.rows()) == 60
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path, checkpoint):

