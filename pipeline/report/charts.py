@@ -265,7 +265,8 @@ def _svg(figure: Figure, title: str) -> Markup:
         # Names in scripts that Matplotlib's font lacks: the page's font draws them.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         # `savefig` would lay out and draw the figure once more beforehand.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(_METADATA))
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(buffer, metadata=dict.fromkeys(_METADATA))
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', drawing)
