@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 from string import Template
 
@@ -15,7 +16,7 @@ from pipeline import JobSpec
 from pipeline.errors import OutputError
 from pipeline.storage.uris import shown
 
-CHECKPOINT = Path(__file__).with_name("refinenet_lw_mobilenet_v2-scenes.pth")
+_CHECKPOINT = Path(__file__).with_name("refinenet_lw_mobilenet_v2-scenes.safetensors")
 _TEMPLATE = Path(__file__).with_name("quickstart.yaml")
 
 
@@ -23,7 +24,8 @@ def prepare(folder: Path, images: int) -> JobSpec:
     """Write scenes that the model was not trained on, and a spec for the ordinary run.
 
     Args:
-        folder: Gets `scenes/`, `spec.yaml` and, by running the spec, `results/`.
+        folder: Gets `scenes/`, `checkpoint.safetensors`, `spec.yaml` and, by running the spec,
+            `results/`.
         images: Number of scenes; their seeds are 0 to `images` - 1.
 
     Raises:
@@ -39,6 +41,7 @@ def prepare(folder: Path, images: int) -> JobSpec:
             f"--images {there}",
         )
     write_dataset(scenes, range(images))
+    shutil.copyfile(_CHECKPOINT, folder / "checkpoint.safetensors")
     spec_path(folder).write_text(_spec(folder), encoding="utf-8")
     return JobSpec.from_yaml(spec_path(folder))
 
@@ -69,15 +72,10 @@ def draw_pictures(folder: Path, spec: JobSpec) -> Path:
 
 
 def _spec(folder: Path) -> str:
-    classes = [
-        {"name": name, "colour": colour} for name, colour in zip(CLASSES, COLOURS, strict=True)
-    ]
     values = {
-        "num_classes": len(CLASSES),
-        "checkpoint": str(CHECKPOINT),
+        "checkpoint": str(folder / "checkpoint.safetensors"),
         "images": str(folder / "scenes" / "images" / "*.png"),
         "targets": str(folder / "scenes" / "targets" / "{stem}.png"),
-        "classes": classes,
         "output": str(folder / "results"),
     }
     # JSON is YAML: quoting and escaping come with it.

@@ -1,8 +1,6 @@
 """Train the quickstart's network from random weights, on drawn scenes only.
 
-The result is written under the published parameter names, as a checkpoint from elsewhere would be:
-
-    python -m jobs.quickstart.train --out jobs/quickstart/refinenet_lw_mobilenet_v2-scenes.pth
+    python -m jobs.quickstart.train --out refinenet_lw_mobilenet_v2-scenes.safetensors
 
 Scenes 0 to 63 are the quickstart's; nothing here looks at them.
 """
@@ -25,13 +23,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jobs.quickstart.scenes import CLASSES, Scene, make_scene
+from jobs.quickstart.scenes import CLASSES, COLOURS, Scene, make_scene
 from refinenet_core import (
     ConfusionMatrix,
     MultiScalePredictor,
     RefineNet,
     build_model,
-    published_state_dict,
+    save_checkpoint,
     scores,
 )
 from refinenet_core.networks.normalisation import normalise
@@ -194,13 +192,20 @@ def _write_and_score(
 ) -> float:
     """Write what `model` has learnt so far, and return the mIoU of just those weights."""
     settled = _settle_norms(model, batches)
-    state = {name: _rounded(tensor) for name, tensor in settled.state_dict().items()}
-    settled.load_state_dict(state)
-    published = published_state_dict(settled).items()
+    rounded = settled.half()
+    score = _mean_iou(copy.deepcopy(rounded).float(), validation)
     partial = out.with_name(f"{out.name}.partial")
-    torch.save({name: _rounded(tensor).contiguous() for name, tensor in published}, partial)
+    save_checkpoint(
+        rounded,
+        partial,
+        classes=CLASSES,
+        colours=COLOURS,
+        ignore_index=255,
+        scales=(1.0,),
+        miou=score,
+    )
     partial.replace(out)
-    return _mean_iou(settled, validation)
+    return score
 
 
 def _settle_norms(model: RefineNet, batches: Iterator[tuple[Tensor, Tensor]]) -> RefineNet:
@@ -214,10 +219,6 @@ def _settle_norms(model: RefineNet, batches: Iterator[tuple[Tensor, Tensor]]) ->
         for _ in range(50):
             settled(next(batches)[0])
     return settled
-
-
-def _rounded(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def _mean_iou(model: RefineNet, scenes: Sequence[Scene]) -> float:
