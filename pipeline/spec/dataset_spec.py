@@ -37,7 +37,9 @@ class ClassSpec(Section):
     """A class by name, with the colour that its pixels get in masks."""
 
     name: Annotated[str, Field(min_length=1)]
+    """The class's name."""
     colour: tuple[Channel, Channel, Channel]
+    """Red, green, blue."""
 
 
 class MembersSpec(Section):
@@ -47,7 +49,9 @@ class MembersSpec(Section):
     """
 
     image: Extension | None = None
+    """The image's, such as `jpg`."""
     target: Extension | None = None
+    """The target's, such as `seg.png`; none without it."""
 
 
 class ColumnsSpec(Section):
@@ -57,31 +61,30 @@ class ColumnsSpec(Section):
     """
 
     image: str = "image"
+    """The images' column."""
     target: str | None = None
+    """The targets' column; none without it."""
     key: str | None = None
+    """The column of names; by default the image's path or the row's number."""
 
 
 class LabelsSpec(Section):
-    """How targets hold labels; what is left out is as the label set's own masks are.
-
-    Attributes:
-        encoding: "indices": grey values or palette indices, which are class ids even where the
-            label set's own masks hold others; "colours": the classes' colours.
-        reduce_zero_label: 0 is unlabelled, and k stands for class k - 1. It takes the place of
-            what the label set's own masks hold, so that it never shifts twice.
-        label_map: Class id, or `ignore_index`, by the value that a target holds, likewise; values
-            that it leaves out are bad, but for `ignore_index` itself.
-        ignore_colours: Colours of unlabelled pixels, with the encoding "colours"; by default the
-            label set's own.
-        frame: Which way round the targets of images with an EXIF orientation are: as the image
-            is "stored", or "upright".
-    """
+    """How targets hold labels; what is left out is as the label set's own masks are."""
 
     encoding: Literal["indices", "colours"] | None = None
+    """`indices`: grey values or palette indices, which are class ids even where the label set's own
+    masks hold others. `colours`: the classes' colours."""
     reduce_zero_label: bool = False
+    """0 is unlabelled, and k stands for class k - 1. It takes the place of what the label set's own
+    masks hold, so that it never shifts twice."""
     label_map: dict[Annotated[int, Field(ge=0, le=65535)], ClassId] | None = None
+    """Class id, or `ignore_index`, by the value that a target holds, likewise. Values that it
+    leaves out are bad, but for `ignore_index` itself."""
     ignore_colours: tuple[tuple[Channel, Channel, Channel], ...] | None = None
+    """Colours of unlabelled pixels, with `encoding: colours`; by default the label set's own."""
     frame: Literal["stored", "upright"] | None = None
+    """Which way round the targets of images with an EXIF orientation are: as the image is `stored`,
+    or `upright`. Without it they are `bad_target`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -95,17 +98,15 @@ class PredictionsSpec(Section):
     """How masks that exist already hold labels, where they are scored in place of a model's.
 
     A value or colour that stands for no class is a prediction outside the classes: a miss.
-
-    Attributes:
-        encoding: "indices": grey values or palette indices, which are class ids; "colours": the
-            classes' colours; "published": as the label set's own masks hold them.
-        reduce_zero_label: 0 is no class, and k stands for class k - 1.
-        label_map: Class id, or `ignore_index` for none, by the value that a mask holds.
     """
 
     encoding: Literal["indices", "colours", "published"] = "indices"
+    """`indices`: grey values or palette indices, which are class ids. `colours`: the classes'
+    colours. `published`: as the label set's own masks hold them."""
     reduce_zero_label: bool = False
+    """0 is no class, and k stands for class k - 1."""
     label_map: dict[Annotated[int, Field(ge=0, le=65535)], ClassId] | None = None
+    """Class id, or `ignore_index` for none, by the value that a mask holds."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -122,51 +123,49 @@ class PredictionsSpec(Section):
 
 
 class DecodeSpec(Section):
-    """How images are decoded.
-
-    Attributes:
-        exif_transpose: Turn images upright by their EXIF orientation.
-        max_pixels: An image of more pixels is `too_large`.
-        timeout_s: An image that takes longer to decode is `crashed`.
-    """
+    """How images are decoded."""
 
     exif_transpose: bool = True
+    """Turn images upright by their EXIF orientation."""
     max_pixels: PositiveInt = DEFAULT_MAX_PIXELS
+    """An image of more pixels is `too_large`."""
     timeout_s: PositiveFloat = 60
+    """An image that takes longer to decode is `crashed`, in seconds."""
 
 
 class DatasetSpec(Section):
-    """A data set.
-
-    Attributes:
-        name: Its name; the partition of its rows in the mask table.
-        format: How its images are kept.
-        images: A glob or a folder ("folder"); tars ("webdataset"), a manifest, Parquet files, by
-            a glob or with brace ranges such as `{0000..0127}`.
-        targets: The target of each image ("folder", and "parquet" with encoded images), as a
-            pattern.
-        targets_missing: What an image without a target is, where all are listed beforehand.
-        members: Which members of a tar are image and target.
-        columns: Which columns of a manifest or table are image, target and key.
-        classes: A built-in label set's name, or the classes; None takes the checkpoint's.
-        ignore_index: Value of unlabelled pixels.
-        labels: How targets hold labels.
-        predictions: How `images` hold labels, if they are masks that are to be scored.
-        decode: How images are decoded.
-    """
+    """A data set."""
 
     name: DatasetName
+    """Its name: letters, digits, `.`, `_`, `-`. It is the mask table's partition."""
     format: Format = "folder"
+    """How its images are kept."""
     images: Uri
+    """`folder`: a glob (`*`, `**`), or a folder, which is every file below it. The others: files,
+    by globs or brace ranges (`train-{0000..0127}.tar`)."""
     targets: Uri | None = None
+    """The target of each image, as a pattern: `{stem}` is the image's file name without extension,
+    `{relpath}` its path below the glob's fixed part. For `folder`, and for `parquet` with encoded
+    images, by the row's key."""
     targets_missing: Literal["error", "row"] = "error"
+    """Where targets are listed beforehand. `error`: end before the run. `row`: such an image is not
+    scored."""
     members: MembersSpec | None = None
+    """`webdataset`: which members of a sample are image and target, by their extensions."""
     columns: ColumnsSpec | None = None
+    """`manifest`, `parquet`: which columns are image, target and key."""
     classes: str | tuple[str, ...] | tuple[ClassSpec, ...] | None = None
+    """A built-in label set, a list of names, or a list of `{name, colour: [r, g, b]}`. Left out:
+    the checkpoint's, if it is of ours."""
     ignore_index: ClassId | None = None
+    """Target value of unlabelled pixels. Left out: the label set's (`camvid` 11, the others 255),
+    the checkpoint's, or 255."""
     labels: LabelsSpec = LabelsSpec()
+    """How targets hold labels; by default as the label set's own masks do."""
     predictions: PredictionsSpec | None = None
+    """In a job without `model`: `images` are masks, and this is how they hold labels."""
     decode: DecodeSpec = DecodeSpec()
+    """How images are decoded."""
 
     @property
     def has_targets(self) -> bool:

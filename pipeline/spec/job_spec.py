@@ -32,29 +32,45 @@ class ModelSpec(Section):
     """Which network, and its weights; what is left out is what the checkpoint tells."""
 
     checkpoint: Uri
+    """The weights file."""
     name: str | None = None
+    """The network, one of `refinenet-batch models`."""
     num_classes: Annotated[int, Field(ge=1, le=255)] | None = None
+    """Number of classes."""
     poolings: PositiveInt | None = None
+    """Poolings of each chain; 4 where the checkpoint does not tell."""
     improved_pooling: bool | None = None
+    """Convolve before pooling, as the authors' later models do."""
 
 
 class InferenceSpec(Section):
     """How label maps are predicted."""
 
     scales: Annotated[tuple[Scale, ...], Field(min_length=1)] = (1.0,)
+    """Factors on the image's sides, whose probabilities are averaged."""
     flip: bool = False
+    """Average with the mirrored image as well."""
     protocol: Literal["native", "authors", "authors_cityscapes", "fixed"] = "native"
+    """How scales are averaged: see Checkpoints and networks."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` is bfloat16 on a GPU that has it, else float32."""
     batch_pixels: PositiveInt | None = None
+    """Pixels in one forward pass; only images of equal size share one. Left out: 2²² on a GPU, 2¹⁷
+    on a CPU."""
     max_pixels_per_pass: Annotated[int, Field(ge=SMALLEST_TILE_PIXELS)] | None = None
+    """A larger image, at its largest scale, is predicted in overlapping tiles of half as many
+    pixels. Left out: 2²⁴ on a GPU, 2²² on a CPU."""
     probabilities: bool = False
+    """Also store the mean probabilities of all classes, at a quarter of the size."""
 
 
 class FusedOutput(Section):
     """A run's output whose probabilities are averaged with others'; plain text is its location."""
 
     output: Uri
+    """The run's output folder; its `inference` had `probabilities: true`."""
     weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """Its weight in the mean."""
 
     @model_validator(mode="before")
     @classmethod
@@ -63,25 +79,23 @@ class FusedOutput(Section):
 
 
 class MetricsSpec(Section):
-    """What is scored, and how.
-
-    Attributes:
-        rule: Which classes the mIoU averages, one of `refinenet_core.scores`' rules.
-        boundary_iou: Also count the boundary regions, for the boundary IoU.
-        resamples: Resamples behind the mIoU's confidence interval.
-        seed: Gives other resamples.
-    """
+    """What is scored, and how."""
 
     rule: Rule = "union_present"
+    """Which classes the mIoU averages: see Scores."""
     boundary_iou: bool = False
+    """Also count how well contours agree, for the boundary IoU."""
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    """Resamples of the images, behind the mIoU's confidence interval."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """Another one gives other resamples."""
 
 
 class Tolerance(Section):
     """How many images may fail: a count, or below 1 a fraction of a run's images."""
 
     failed_images: Annotated[float, Field(ge=0)] = 0
+    """A count, or below 1 a fraction of the images."""
 
     def allows(self, failed: int, images: int) -> bool:
         """Say whether `failed` of `images` is within the tolerance."""
@@ -93,7 +107,9 @@ class ActorsSpec(Section):
     """How many actors the pool has at least and at most."""
 
     min: PositiveInt = 1
+    """Actors that are asked for at once."""
     max: PositiveInt
+    """Actors at most."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -106,9 +122,16 @@ class ResourcesSpec(Section):
     """What the run may use; nothing here changes a result but the threads' last bits."""
 
     actors: ActorsSpec | None = None
+    """How many actors. Left out: one per GPU, or one on a CPU; without `model` up to one per
+    core."""
     gpus_per_actor: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+    """GPUs of each actor, fractions too; 0 runs on the CPU."""
     threads_per_actor: PositiveInt | None = None
+    """CPU threads of each actor. Left out: the cores over the actors."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`cuda`: without a GPU the job is refused. `cpu`: predict on the CPU, also with
+    `gpus_per_actor` above 0, which then says only where actors are. `auto`: a GPU if actors have
+    one."""
 
     @model_validator(mode="after")
     def _of_one_mind(self) -> Self:
@@ -126,27 +149,41 @@ class JobSpec(Section):
     That is the evaluation of masks, if the datasets have `predictions`, or the fusion of several
     outputs, by `fuse`.
 
-    Attributes are the fields of the YAML file that the README documents; locations are absolute
-    URIs after validation, plain paths having been taken from the current folder.
+    Locations are absolute URIs after validation, plain paths having been taken from the current
+    folder.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
+    """The job's name, for people."""
     model: ModelSpec | None = None
+    """The network and its weights. Leave it out to score masks, or to fuse."""
     inference: InferenceSpec = InferenceSpec()
+    """How label maps are predicted."""
     fuse: Annotated[tuple[FusedOutput, ...], Field(min_length=2)] | None = None
+    """In place of `model`: outputs whose stored probabilities are averaged; plain text is an
+    output."""
     datasets: Annotated[tuple[DatasetSpec, ...], Field(min_length=1)] = ()
+    """The data sets; with `fuse`, by default those of the first output."""
     output: Uri
+    """Folder for the results."""
     part_images: PositiveInt = 256
+    """Images that are committed at a time, at most."""
     part_bytes: Annotated[ByteSize, Field(gt=0)] = ByteSize(64 * MIB)
+    """Encoded bytes that are committed at a time, at most; a larger image is alone."""
     limit_images: PositiveInt | None = None
+    """Take the first images of each dataset."""
     metrics: MetricsSpec = MetricsSpec()
+    """What is scored, and how."""
     tolerance: Tolerance = Tolerance()
+    """How many images may fail."""
     resources: ResourcesSpec = ResourcesSpec()
+    """What the run may use."""
     storage_options: Annotated[
         dict[str, dict[str, Any]],
         BeforeValidator(lambda value: value or {}),
         Field(default_factory=dict),
     ]
+    """Options by protocol, as fsspec takes them: `{s3: {endpoint_url: …}}`. No credentials."""
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:

@@ -1,4 +1,7 @@
-"""What all sections of a job spec share: unknown fields are errors, locations are absolute."""
+"""What all sections of a job spec share: unknown fields are errors, locations are absolute.
+
+What stands below a field in a section's class is its description: `docs/job-spec.md` shows it.
+"""
 
 from typing import Annotated
 
@@ -10,7 +13,9 @@ from pipeline.storage.uris import absolute_uri, fault_of, protocol_of
 class Section(BaseModel):
     """A section of a spec: immutable, and an unknown field is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
 
 def _reachable(uri: str) -> str:
