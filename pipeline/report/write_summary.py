@@ -39,7 +39,7 @@ _QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def report_content(report: RunReport) -> dict[str, Any]:
-    """Return the content of `summary.json`, whose fields `docs/summary.md` documents.
+    """Return the content of `summary.json`, whose fields `docs/scores.md` documents.
 
     It is strict JSON; undefined scores are null.
 
@@ -62,7 +62,7 @@ def report_content(report: RunReport) -> dict[str, Any]:
 
 
 def dataset_content(summary: DatasetSummary) -> dict[str, Any]:
-    """Return a dataset's entry in `summary.json`, whose fields `docs/summary.md` documents."""
+    """Return a dataset's entry in `summary.json`, whose fields `docs/scores.md` documents."""
     found = summary.scores
     return {
         "name": summary.name,

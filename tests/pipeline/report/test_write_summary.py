@@ -1,4 +1,4 @@
-"""What a run writes about its masks, and what the README's lines read from its tables."""
+"""What a run writes about its masks, and what the documented lines read from its tables."""
 
 import csv
 import json
@@ -21,9 +21,9 @@ from tiny_job import CLASSES, TinyJob, decode_mask, picture
 pytestmark = pytest.mark.usefixtures("without_ray")
 
 ROOT = Path(__file__).resolve().parents[3]
-README = (ROOT / "README.md").read_text()
-DOC = (ROOT / "docs/summary.md").read_text()
-[QUERY] = re.findall(r"```sql\n(.*?)```", README, flags=re.DOTALL)
+OUTPUTS = (ROOT / "docs/outputs.md").read_text()
+SCORES = (ROOT / "docs/scores.md").read_text()
+[QUERY] = re.findall(r"```sql.*?\n(.*?)```", SCORES, flags=re.DOTALL)
 FIGURES = ("miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
 CLASS_FIGURES = ("iou", "accuracy", "precision", "f1", "target_pixels", "predicted_pixels")
 
@@ -32,9 +32,9 @@ def read_summary(folder):
     return json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)
 
 
-def readme_block(library):
-    """Return the README's Python block that opens the tables with a library."""
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+def documented_block(library):
+    """Return the documented Python block that opens the tables with a library."""
+    blocks = re.findall(r"```python\n(.*?)```", OUTPUTS, flags=re.DOTALL)
     [block] = [b for b in blocks if re.match(rf"(import|from) {library}\b", b)]
     return block
 
@@ -63,21 +63,21 @@ def assert_the_query_gives_the_summary(folder):
 def finished(tmp_path_factory, checkpoint):
     """A run with targets and, as a second dataset, without."""
     job = TinyJob.make(tmp_path_factory.mktemp("finished"), checkpoint)
-    job.spec["output"] = str(job.root / "results")
+    job.spec["output"] = str(job.root / "quickstart/results")
     job.spec["metrics"] = {"boundary_iou": True}
     bare = {name: value for name, value in job.dataset.items() if name != "targets"}
     job.spec["datasets"].append({**bare, "name": "bare"})
     return job, run(job.validated())
 
 
-def test_the_readmes_query_gives_the_summary_to_the_last_digit(finished, monkeypatch):
+def test_the_documented_query_gives_the_summary_to_the_last_digit(finished, monkeypatch):
     job, _ = finished
     monkeypatch.chdir(job.root)
 
     assert_the_query_gives_the_summary(job.output)
 
 
-def test_the_readmes_lines_open_the_tables(finished, monkeypatch):
+def test_the_documented_lines_open_the_tables(finished, monkeypatch):
     job, _ = finished
     monkeypatch.chdir(job.root)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -87,7 +87,7 @@ def test_the_readmes_lines_open_the_tables(finished, monkeypatch):
 
     for library in ("pandas", "polars", "datasets"):
         names = {}
-        exec(readme_block(library), names)  # noqa: S102 - the README's own lines
+        exec(documented_block(library), names)  # noqa: S102 - our own lines
         tables[library] = names["table"]
 
     pandas, polars, datasets = tables.values()
@@ -184,7 +184,7 @@ def fields_of(content):
 def test_every_field_of_summary_json_is_documented(finished):
     _, report = finished
     content = report_content(report)
-    documented = set(re.findall(r"`(\w+)`", DOC))
+    documented = set(re.findall(r"`(\w+)`", SCORES))
 
     undocumented = {name for name in fields_of(content) if name not in documented}
 
@@ -208,7 +208,7 @@ def camvid_spec(shared, folder, names):
                     "classes": "camvid",
                 }
             ],
-            "output": str(folder / "results"),
+            "output": str(folder / "quickstart/results"),
             "part_images": 8,
         }
     )
@@ -219,17 +219,17 @@ def run_camvid(shared, folder, monkeypatch, *, images):
     report = run(camvid_spec(shared, folder, names))
     monkeypatch.chdir(folder)
     assert report.datasets[0].ok == images
-    assert_the_query_gives_the_summary(folder / "results")
+    assert_the_query_gives_the_summary(folder / "quickstart/results")
     return report
 
 
-def test_the_readmes_query_gives_camvids_summary(shared, tmp_path, monkeypatch):
+def test_the_documented_query_gives_camvids_summary(shared, tmp_path, monkeypatch):
     run_camvid(shared, tmp_path, monkeypatch, images=8)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_the_readmes_query_gives_the_summary_of_all_of_camvid(shared, tmp_path, monkeypatch):
+def test_the_documented_query_gives_the_summary_of_all_of_camvid(shared, tmp_path, monkeypatch):
     report = run_camvid(shared, tmp_path, monkeypatch, images=233)
 
     interval = report.datasets[0].interval

@@ -9,13 +9,13 @@ import pytest
 from refinenet_core import scores
 from refinenet_core.metrics.scores import RULES
 
-DOC = Path(__file__).resolve().parents[3] / "docs/summary.md"
+DOC = Path(__file__).resolve().parents[3] / "docs/scores.md"
 
 
 def doc_example():
     """Return the counts of the documented example's images, and its figures by rule."""
     text = DOC.read_text()
-    [block] = re.findall(r"```\n((?:[0-9 ]+\n)+)```", text)
+    [block] = re.findall(r"```text\n((?:[0-9 ]+\n)+)```", text)
     rows = np.array([line.split() for line in block.splitlines()], dtype=np.int64)
     figures = dict(re.findall(r"^\| `(\w+)` \| ([0-9.]+|undefined) \|", text, flags=re.MULTILINE))
     return np.stack(np.hsplit(rows, 2)), figures
