@@ -50,6 +50,13 @@ def run_on_a_terminal(job, output):
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
     )
     os.close(terminal)
+    shown = read_to_the_end(master)
+    assert process.wait() == 0, shown
+    return shown
+
+
+def read_to_the_end(master):
+    """Return what appears on a terminal until its other end is closed."""
     shown = b""
     try:
         while chunk := os.read(master, 65536):
@@ -57,7 +64,6 @@ def run_on_a_terminal(job, output):
     except OSError:  # how Linux says that the other end is closed
         pass
     os.close(master)
-    assert process.wait() == 0, shown.decode()
     return shown.decode()
 
 
@@ -97,10 +103,7 @@ def progress_on_a_terminal(monkeypatch, **environment):
             display.planned([planned("pictures", 12)])
             for images in (5, 7):
                 display.committed(receipt("pictures", images))
-        stderr.flush()
-        shown = os.read(master, 1 << 16).decode()
-    os.close(master)
-    return shown
+    return read_to_the_end(master)
 
 
 def test_no_color_is_honoured(monkeypatch):

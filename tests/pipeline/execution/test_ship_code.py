@@ -41,7 +41,7 @@ def test_the_project_runs_from_the_folder_alone(tmp_path):
         "import sys; sys.path = [p for p in sys.path if p != sys.argv[1]];"
         "import jobs.quickstart.quickstart as quickstart, importlib.metadata as metadata;"
         "from pipeline.output.job_record import library_versions;"
-        "print(quickstart.__file__, quickstart.CHECKPOINT.exists(), quickstart._TEMPLATE.exists(),"
+        "print(quickstart.__file__, quickstart._CHECKPOINT.exists(), quickstart._TEMPLATE.exists(),"
         " library_versions()['refinenet-batch'],"
         " metadata.distribution('refinenet-batch').locate_file('').resolve())"
     )
