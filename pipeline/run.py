@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import SpecError
+from pipeline.execution.choose_executor import choose_executor
 from pipeline.execution.cluster import joined_cluster
+from pipeline.execution.executor import JobRun
 from pipeline.execution.load_plans import extended_plans, plans_of
+from pipeline.execution.make_parts import Execution
 from pipeline.execution.observer import Observer, Silent
 from pipeline.execution.prepare_job import prepare_job
 from pipeline.execution.prometheus import flush_counts
-from pipeline.execution.ray_data import Execution
 from pipeline.execution.timings import time_run
 from pipeline.output.output_folder import Output
 from pipeline.output.progress import DatasetProgress
@@ -107,10 +109,13 @@ def _run(
     if share is not None:
         plans = [plan.of_share(share) for plan in whole]
     observer.planned([output.progress(plan) for plan in plans])
+    executor, name, reason = choose_executor(job, plans, address=gpus is not None)
     items = output.failed(plans) if retry_failed else output.missing(plans)
+    if items:
+        observer.executing(name, reason)
     if found:  # another run may be at it from the front: they meet in the middle
         items.reverse()
-    execution = Execution(job, output, record, plans, observer)
+    execution = Execution(JobRun(job, output, record), plans, observer, executor)
     timings = time_run(execution.make_parts(items), observer)
     output.check(job)  # a run that another job has overtaken neither sums up nor deletes
     output.sweep_cut_parts(plans, record)

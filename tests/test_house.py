@@ -36,6 +36,8 @@ MOST_LINES = 400
 # Source files without a test file of their own, and why.
 UNMIRRORED = {
     "pipeline/datasets/encoded_image.py": "values without behaviour",
+    "pipeline/execution/executor.py": "an interface",
+    "pipeline/execution/make_parts.py": "the passes of a run: test_local.py, tests/runs",
     "pipeline/execution/observer.py": "an interface, and one that does nothing",
     "pipeline/execution/ray_data.py": "the stages on a real Ray: tests/runs",
     "pipeline/stages/stop_flag.py": "an actor of Ray's: tests/runs/test_interruption.py",

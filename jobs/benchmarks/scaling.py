@@ -20,9 +20,11 @@ from jobs.benchmarks.driver_watch import DriverWatch
 from jobs.benchmarks.sleeping_actor import sleeper_of
 from jobs.benchmarks.steady_state import Work, most_at_once, steady_state
 from pipeline.datasets.make_plan import plan_dataset
+from pipeline.execution.executor import JobRun
+from pipeline.execution.make_parts import Execution
 from pipeline.execution.observer import Silent
 from pipeline.execution.prepare_job import prepare_job
-from pipeline.execution.ray_data import ACTOR_CPUS, Execution
+from pipeline.execution.ray_data import ACTOR_CPUS, RayData
 from pipeline.execution.ray_session import running_ray
 from pipeline.output.job_record import library_versions
 from pipeline.output.output_folder import Output
@@ -140,7 +142,8 @@ def _run(spec: JobSpec, actors: int, image_s: float) -> ScalingRun:
     job = prepare_job(spec, storage)
     record = output.claim(job)
     plan = output.freeze(plan_dataset(job.spec.datasets[0], job.spec, storage))
-    execution = Execution(job, output, record, [plan], Silent(), sleeper_of(image_s))
+    job_run = JobRun(job, output, record)
+    execution = Execution(job_run, [plan], Silent(), RayData(), sleeper_of(image_s))
     works: list[Work] = []
     stage_s, first_part_s = StageSeconds(), math.nan
     began_at, start = time.time(), time.perf_counter()

@@ -62,6 +62,10 @@ class JsonLines:
             again=receipt.replaces,
         )
 
+    def executing(self, executor: str, reason: str) -> None:
+        """Write what runs the stages."""
+        self.write("executing", executor=executor, reason=reason)
+
     def isolating(self, shards: int) -> None:
         """Write that a second pass begins."""
         self.write("isolating", level="warning", shards=shards)

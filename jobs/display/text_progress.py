@@ -92,6 +92,11 @@ class TextProgress:
         self._silent.discard(name)
         self._last_line = now
 
+    def executing(self, executor: str, reason: str) -> None:
+        """Say what runs the stages."""
+        where = "in this process and a child" if executor == "local" else "on Ray"
+        self._line(f"running {where}: {reason}")
+
     def isolating(self, shards: int) -> None:
         """Say that a second pass begins."""
         self._line(f"parts of {shards} shards failed: segmenting them image by image where need be")

@@ -52,6 +52,7 @@ class ClusterNodes:
             gpus_per_actor=gpus_each,
             threads_per_actor=threads,
             device=asked.device,
+            executor=asked.executor,
         )
         return spec.model_copy(update={"resources": resources, "inference": inference})
 

@@ -13,6 +13,9 @@ class Observer(Protocol):
     def planned(self, datasets: Sequence[DatasetProgress]) -> None:
         """Take note of the plan; called once, before any actor starts."""
 
+    def executing(self, executor: str, reason: str) -> None:
+        """Take note of what runs the stages, "local" or "ray", and why; before any work."""
+
     def committed(self, receipt: Receipt) -> None:
         """Take note of a part that was committed in this run."""
 
@@ -28,6 +31,9 @@ class Silent:
 
     def planned(self, datasets: Sequence[DatasetProgress]) -> None:
         """Ignore the plan."""
+
+    def executing(self, executor: str, reason: str) -> None:
+        """Ignore what runs the stages."""
 
     def committed(self, receipt: Receipt) -> None:
         """Ignore the part."""

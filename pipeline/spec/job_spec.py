@@ -132,6 +132,9 @@ class ResourcesSpec(Section):
     """`cuda`: without a GPU the job is refused. `cpu`: predict on the CPU, also with
     `gpus_per_actor` above 0, which then says only where actors are. `auto`: a GPU if actors have
     one."""
+    executor: Literal["auto", "local", "ray"] = "auto"
+    """What runs the stages. `local`: this process and a child. `ray`: Ray. `auto`: `local` for at
+    most 1,000 images, on a machine with at most one GPU, without an address."""
 
     @model_validator(mode="after")
     def _of_one_mind(self) -> Self:

@@ -77,6 +77,11 @@ class ChildProcess(Generic[A, R]):
         result: R = outcome
         return result
 
+    def kill(self) -> None:
+        """Kill the child while another thread calls it, whose call then raises."""
+        if self._process:
+            self._process.kill()
+
     def close(self) -> None:
         """End the child, if there is one."""
         if self._process and self._connection:
@@ -128,6 +133,7 @@ def serve(descriptor: int) -> None:
         descriptor: File descriptor of the connection to the parent.
     """
     connection: Connection = Connection(descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too: the parent ends it
     if sys.platform == "linux":  # die with the parent, whatever it dies of
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     with contextlib.suppress(OSError):  # where memory runs out, this process is to go first

@@ -1,6 +1,7 @@
 """The commit stage: a part's file appears under its final name, whole, or not at all."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import OutputError, StorageError
 from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
-from pipeline.stages.receipt import SegmentedPart
+from pipeline.stages.receipt import Receipt, SegmentedPart
 from pipeline.storage.retries import RETRIES
 
 
@@ -73,6 +74,18 @@ class Committer:
         with self.output.storage.open(self.output.part_uri(segmented.receipt.part)) as file:
             before = _fine_rows(file)
         return before <= _fine_rows(pa.BufferReader(segmented.file))
+
+
+def accepted(output: Output, committed: pa.Table) -> Iterator[Receipt]:
+    """Yield the receipts in a table of the committer.
+
+    Raises:
+        StorageError: The output refused a part.
+    """
+    for receipt in Receipt.from_table(committed):
+        if receipt.refused:
+            raise StorageError(output.part_uri(receipt.part), receipt.refused)
+        yield receipt
 
 
 def _fine_rows(file: object) -> set[int]:

@@ -2,16 +2,38 @@
 
 import math
 import time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 _LOOK_S: Final = 0.25  # between two questions of a worker to the flag's process
 
 
-class StopFlag:
-    """A flag that the driver raises and that workers on any node see, soon if not at once.
+class StopFlag(Protocol):
+    """A flag that the driver raises and that the stages see, soon if not at once."""
 
-    It is an actor of Ray's, without a CPU of its own.
-    """
+    def raise_(self) -> None:
+        """Ask the stages to take no more parts."""
+
+    def is_up(self) -> bool:
+        """Say whether the run is to stop."""
+
+
+class LocalStopFlag:
+    """A flag of one process; a copy in another one is never raised."""
+
+    def __init__(self) -> None:
+        self._up = False
+
+    def raise_(self) -> None:
+        """Ask the stages in this process to take no more parts."""
+        self._up = True
+
+    def is_up(self) -> bool:
+        """Say whether the run is to stop."""
+        return self._up
+
+
+class RayStopFlag:
+    """A flag that workers on any node see: an actor of Ray's, without a CPU of its own."""
 
     def __init__(self) -> None:
         import ray  # noqa: PLC0415 - the driver has started it by now

@@ -8,14 +8,15 @@ import pytest
 import command
 from tiny_job import TinyJob
 
-pytestmark = pytest.mark.ray
-
+EXECUTORS = ["local", pytest.param("ray", marks=pytest.mark.ray)]
 _TIMEOUT_S = 120
 
 
-def test_a_run_that_is_asked_to_stop_commits_what_is_in_flight(tmp_path, checkpoint):
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_run_that_is_asked_to_stop_commits_what_is_in_flight(tmp_path, checkpoint, executor):
     """By Ctrl-C; `jobs/submission/test_submit.py` stops a job by SIGTERM."""
     job = TinyJob.make(tmp_path, checkpoint, images=60)
+    job.spec["resources"]["executor"] = executor
     job.spec["part_images"] = 2
     job.spec["inference"]["scales"] = [1.0, 2.0, 3.0]  # slow enough to be interrupted
     spec = job.write_spec()
@@ -37,8 +38,10 @@ def test_a_run_that_is_asked_to_stop_commits_what_is_in_flight(tmp_path, checkpo
     assert len({row["key"] for row in job.rows()}) == len(job.rows()) == 60
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path, checkpoint):
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_second_signal_ends_it_at_once(tmp_path, checkpoint, executor):
     job = TinyJob.make(tmp_path, checkpoint, images=100)
+    job.spec["resources"]["executor"] = executor
     job.spec["inference"]["scales"] = [1.0, 2.0, 3.0]
     job.spec["part_images"] = 40  # in flight for longer than the test waits
     spec = job.write_spec()

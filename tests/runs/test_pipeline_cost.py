@@ -74,7 +74,7 @@ def test_the_pipeline_is_nearly_as_fast_as_a_plain_loop(tmp_path, shared, scales
         "datasets": [unscored_dataset(shared)],
         "output": str(tmp_path / "output"),
         "part_images": 8,
-        "resources": {"threads_per_actor": THREADS},
+        "resources": {"threads_per_actor": THREADS, "executor": "ray"},
     }
     checkpoint = shared / "data/weights" / CHECKPOINT
     stopwatch = Stopwatch()

@@ -33,7 +33,8 @@ ROOM_BYTES = 7 << 30  # for Ray and the memory eater, before Ray's memory monito
 
 
 # Memory is also what other tests take meanwhile; hanging is waited for. Both are met without Ray
-# in `pipeline/stages/test_isolate_crashes.py`, each time.
+# in `pipeline/stages/test_isolate_crashes.py`, each time; the
+# others on the local executor as well, in `pipeline/execution/test_local.py`.
 @pytest.fixture(params=[POISONS, pytest.param(ALL_POISONS, marks=pytest.mark.slow)], ids=len)
 def poisoned(request, tmp_path, checkpoint):
     """A job of images, some of which are poison, and the environment that makes them so."""
@@ -41,6 +42,7 @@ def poisoned(request, tmp_path, checkpoint):
     job = TinyJob.make(tmp_path / "job", checkpoint, images=IMAGES)
     for number, kind in poisons.items():
         poison(job.root / "images" / f"picture-{number:02d}.png", kind)
+    job.spec["resources"]["executor"] = "ray"
     job.dataset["decode"] = {"timeout_s": 0.5, "max_pixels": 10_000_000}
     job.spec["tolerance"] = {"failed_images": len(poisons)}
     environment = {

@@ -67,10 +67,10 @@ def test_a_disk_that_fills_up_ends_the_run_with_3_and_with_more_space_it_goes_on
     spec = job.write_spec()
     small_disk.joinpath("ballast").write_bytes(bytes((4 << 20) - 300_000))
 
-    full = command.run("run", spec, ray=False)
+    full = command.run("run", spec)
     committed = list(job.output.glob("masks/*/*.parquet"))
     small_disk.joinpath("ballast").unlink()
-    again = command.run("run", spec, ray=False)
+    again = command.run("run", spec)
 
     assert full.returncode == 3, full.stderr
     assert "there is no space left" in full.stderr

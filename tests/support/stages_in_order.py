@@ -1,6 +1,6 @@
 """A run's stages driven in this process, part after part: what Ray Data does, without Ray."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -8,23 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.errors import StorageError
 from pipeline.execution import ray_data
 from pipeline.execution.actor_pool import plan_pool
-from pipeline.execution.ray_data import Execution
+from pipeline.execution.make_parts import Execution
 from pipeline.output.work_item import WorkItem, pack_items
 from pipeline.stages.choose_part_maker import part_maker_of
-from pipeline.stages.committer import Committer
+from pipeline.stages.committer import Committer, accepted
 from pipeline.stages.reader import Reader
 from pipeline.stages.receipt import Receipt
-
-
-class NeverUp:
-    """A request to stop that never comes."""
-
-    def is_up(self) -> bool:
-        """Say that the run goes on."""
-        return False
+from pipeline.stages.stop_flag import LocalStopFlag
 
 
 @contextmanager
@@ -32,7 +24,7 @@ def runs_in_this_process() -> Iterator[None]:
     """Have runs drive their stages themselves: Ray takes seconds to start each one's actors."""
     threads, limit = torch.get_num_threads(), Image.MAX_IMAGE_PIXELS
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.execution.ray_data.Execution.make_parts", make_parts)
+        patch.setattr("pipeline.execution.make_parts.Execution.make_parts", make_parts)
         yield
     torch.set_num_threads(threads)  # an actor sets both, in a process of its own
     Image.MAX_IMAGE_PIXELS = limit
@@ -42,18 +34,12 @@ def make_parts(execution: Execution, items: Sequence[WorkItem]) -> Iterator[Rece
     """Do what `Execution.make_parts` does, but for retries, a second pass, and stopping."""
     if not items:
         return
-    job, output = execution.job, execution.output
-    reader = Reader(job.spec, output, NeverUp())
+    job, output = execution.job_run.job, execution.job_run.output
+    never = LocalStopFlag()
+    reader = Reader(job.spec, output, never)
     make = execution.stand_in or part_maker_of(job)
-    maker = make(job, output.storage, threads=plan_pool(job).threads, stop=NeverUp())
-    committer = Committer(output, execution.record)
+    maker = make(job, output.storage, threads=plan_pool(job).threads, stop=never)
+    committer = Committer(output, execution.job_run.record)
     for row in pack_items(items, rows=ray_data._MOST_ROWS):  # noqa: SLF001 - as on Ray
         for part in reader(pa.Table.from_pylist([row])):
-            yield from _accepted(output, committer(maker(part)))
-
-
-def _accepted(output, committed: pa.Table) -> Iterable[Receipt]:
-    for receipt in Receipt.from_table(committed):
-        if receipt.refused:
-            raise StorageError(output.part_uri(receipt.part), receipt.refused)
-        yield receipt
+            yield from accepted(output, committer(maker(part)))

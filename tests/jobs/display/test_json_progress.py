@@ -30,12 +30,14 @@ def test_a_run_tells_its_events_as_json_and_prints_its_result_besides(tiny_job):
     done = command.run("run", tiny_job.write_spec(), "--log-format", "json", "--json", ray=False)
 
     assert done.returncode == 0, done.stderr
-    planned, *committed, finished = events(done.stderr)
+    planned, executing, *committed, finished = events(done.stderr)
     summary = json.loads(done.stdout)
     assert summary == json.loads((tiny_job.output / "summary.json").read_text())
     assert planned["event"] == "planned"
     assert (planned["dataset"], planned["images"], planned["parts"]) == ("pictures", 12, 3)
     assert planned["committed_parts"] == 0
+    assert (executing["event"], executing["executor"]) == ("executing", "local")
+    assert executing["reason"] == "12 images"
     assert {line["event"] for line in committed} == {"committed"}
     assert {line["part"] for line in committed} == {0, 1, 2}
     statuses = [status for line in committed for status in line["statuses"].items()]

@@ -12,8 +12,6 @@ import command
 from jobs.quickstart.scenes import CLASSES
 from report_pages import check_figures, check_in_every_setting, opened
 
-pytestmark = pytest.mark.ray
-
 OUTPUTS = Path(__file__).resolve().parents[3] / "docs/outputs.md"
 
 

@@ -15,9 +15,9 @@ from pipeline.output.part_name import Part
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.isolate_crashes import IsolatingPartMaker
 from pipeline.stages.segmenter import Segmenter
+from pipeline.stages.stop_flag import LocalStopFlag
 from pipeline.storage.storage import Storage
 from poison import POISONED_DECODER, poison
-from stages_in_order import NeverUp
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_part_without_poison_is_made_as_in_the_first_pass(job):
     prepared = prepare_job(job.validated(), Storage())
     part = part_of(job)
 
-    isolated = IsolatingPartMaker(prepared, Storage(), threads=1, stop=NeverUp())(part)
+    isolated = IsolatingPartMaker(prepared, Storage(), threads=1, stop=LocalStopFlag())(part)
 
     assert isolated["file"] == Segmenter(prepared, Storage(), threads=1)(part)["file"]
     rows = pq.read_table(pa.BufferReader(isolated["file"][0].as_py())).to_pylist()
@@ -50,7 +50,7 @@ def test_a_part_without_poison_is_made_as_in_the_first_pass(job):
 
 def test_that_the_checkpoint_is_away_is_no_images_fault(job, tmp_path):
     prepared = prepare_job(job.validated(), Storage())
-    maker = IsolatingPartMaker(prepared, Storage(), threads=1, stop=NeverUp())
+    maker = IsolatingPartMaker(prepared, Storage(), threads=1, stop=LocalStopFlag())
     (tmp_path / "weights.pth").unlink()
 
     with pytest.raises(StorageError, match=r"weights\.pth: no such file"):
@@ -69,7 +69,7 @@ def test_each_image_that_kills_a_process_is_a_row_with_its_reason_and_the_others
     monkeypatch.setenv("PYTHONPATH", search_path)
     monkeypatch.syspath_prepend(POISONED_DECODER)
     maker = IsolatingPartMaker(
-        prepare_job(job.validated(), Storage()), Storage(), threads=1, stop=NeverUp()
+        prepare_job(job.validated(), Storage()), Storage(), threads=1, stop=LocalStopFlag()
     )
 
     made = maker(part_of(job, images=7))

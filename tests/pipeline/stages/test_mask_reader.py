@@ -18,7 +18,7 @@ from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.isolate_crashes import IsolatingPartMaker
 from pipeline.stages.mask_reader import Scorer
 from pipeline.stages.receipt import StageSeconds
-from pipeline.stages.stop_flag import StopFlag
+from pipeline.stages.stop_flag import LocalStopFlag
 from pipeline.storage.storage import Storage
 from refinenet_core import confusion_matrix
 from tiny_job import CLASSES, TinyJob, decode_mask, picture
@@ -322,6 +322,6 @@ def test_the_second_pass_scores_in_child_processes_and_gives_the_same_bytes(tmp_
     table = part_of([(good, good), (b"", good), (good, None)]).to_table()
     job = prepared(tmp_path)
 
-    isolated = IsolatingPartMaker(job, Storage(), threads=1, stop=StopFlag())(table)
+    isolated = IsolatingPartMaker(job, Storage(), threads=1, stop=LocalStopFlag())(table)
 
     assert isolated["file"] == Scorer(job, Storage(), threads=1)(table)["file"]

@@ -101,6 +101,7 @@ def put_on_server(shared, root, server, *, images):
             "actors": {"min": 1, "max": 1},
             "gpus_per_actor": 0,
             "threads_per_actor": 1,
+            "executor": "ray",
         },
     }
     datasets = {
