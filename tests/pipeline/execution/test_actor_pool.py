@@ -63,6 +63,7 @@ def test_what_the_spec_says_stays_even_if_the_cluster_has_yet_to_grow(spec):
         "gpus_per_actor": 2,
         "threads_per_actor": 5,
         "device": "auto",
+        "executor": "auto",
     }
 
 

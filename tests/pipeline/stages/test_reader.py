@@ -8,8 +8,8 @@ import pytest
 from pipeline.output.work_item import pack_items
 from pipeline.stages.encoded_part import EncodedPart
 from pipeline.stages.reader import Reader
+from pipeline.stages.stop_flag import LocalStopFlag
 from planned_job import planned_job
-from stages_in_order import NeverUp
 from tars import make_tar
 
 
@@ -45,7 +45,7 @@ def read(planned, stop):
 def test_a_shard_of_either_kind_becomes_its_parts(tmp_path, kind):
     before = time.time()
 
-    parts = read(kind(tmp_path), NeverUp())
+    parts = read(kind(tmp_path), LocalStopFlag())
 
     assert [[image.image for image in part.images] for part in parts] == [[b"a", b"b"], [b"c"]]
     assert [part.part.ending for part in parts] == ["", "end"]
