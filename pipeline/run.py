@@ -65,6 +65,9 @@ def run(
         if share is not None and asked:
             raise SpecError("share", (f"does not go with `{name}`: run that for the whole job",))
     how["share"] = share
+    if address is not None and spec.resources.executor == "local":
+        problem = "is 'local', but the run has an address; leave out one of the two"
+        raise SpecError("resources.executor", (problem,))
     with joined_cluster(address, require_env) as cluster:
         try:
             if cluster is None:

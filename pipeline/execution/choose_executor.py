@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pipeline.datasets.plan import DatasetPlan
-from pipeline.errors import SpecError
 from pipeline.execution.executor import Executor
 from pipeline.execution.local import Local
 from pipeline.execution.ray_data import RayData
@@ -14,7 +13,6 @@ from pipeline.spec.resolved_job import Job
 
 LOCAL_IMAGES = 1000
 _LOCAL_BYTES = 64 << 20  # where only reading tells how many images there are
-
 
 _EXECUTORS: Final[Mapping[str, type[Local] | type[RayData]]] = {"local": Local, "ray": RayData}
 
@@ -31,14 +29,8 @@ def choose_executor(
 
     Returns:
         It, its name ("local" or "ray"), and why.
-
-    Raises:
-        SpecError: The spec asks for this process, and the run has an address.
     """
     asked = job.spec.resources.executor
-    if asked == "local" and address:
-        problem = "is 'local', but the run has an address; leave out one of the two"
-        raise SpecError("resources.executor", (problem,))
     if asked != "auto":
         return _EXECUTORS[asked](), asked, f"resources.executor is {asked!r}"
     reason = _reason_for_ray(job, plans, address=address)
@@ -55,8 +47,8 @@ def _reason_for_ray(job: Job, plans: Sequence[DatasetPlan], *, address: bool) ->
         return "this process has a Ray"
     if actors is not None and actors.max > 1:
         return f"resources.actors asks for up to {actors.max}"
-    if (gpus := _usable_gpus(job)) > 1:
-        return f"there are {gpus} GPUs"
+    if (most := _actors_on_gpus(job)) > 1:
+        return f"the GPUs take {most} actors"
     if not all(_is_small(plan) for plan in plans) or _known_images(plans) > LOCAL_IMAGES:
         return _images(plans)
     return None
@@ -68,7 +60,7 @@ def _ray_runs() -> bool:
     return ray is not None and bool(ray.is_initialized())
 
 
-def _usable_gpus(job: Job) -> int:
+def _actors_on_gpus(job: Job) -> int:
     if not job.gpus_per_actor:
         return 0
     import torch  # noqa: PLC0415 - the job was prepared with it; jobs without a model need none

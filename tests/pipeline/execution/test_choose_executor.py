@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
+from in_process import invoke
 from pipeline.datasets.plan import SHARDS_SCHEMA, DatasetPlan
-from pipeline.errors import SpecError
 from pipeline.execution.choose_executor import LOCAL_IMAGES, choose_executor
 from pipeline.execution.local import Local
 from pipeline.execution.prepare_job import prepare_job
@@ -56,8 +56,16 @@ def test_on_a_cluster_it_is_ray_and_nothing_else(prepared):
         "ray",
         "the run has joined a cluster",
     )
-    with pytest.raises(SpecError, match="is 'local', but the run has an address"):
-        choose_executor(prepared(executor="local"), [plan(3)], address=True)
+
+
+def test_this_process_and_an_address_exclude_each_other_before_any_work(tiny_job):
+    tiny_job.spec["resources"] = {"executor": "local"}
+
+    done = invoke("run", tiny_job.write_spec(), "--address", "127.0.0.1:9")
+
+    assert done.exit_code == 2
+    assert "resources.executor: is 'local', but the run has an address" in done.stderr
+    assert not tiny_job.output.exists()
 
 
 def test_a_process_that_has_a_ray_uses_it(prepared, monkeypatch):
