@@ -227,7 +227,7 @@ def _stage_seconds(predictor: MultiScalePredictor, image: Image) -> dict[str, fl
         fused = timed("fusion", lambda: fuse(maps, size, keep_confidence=False))
         timed("copies", fused.labels.cpu)
 
-    dtype = next(network.parameters()).dtype
+    dtype = getattr(torch, predictor.precision)
     with torch.inference_mode(), _timing_parts(network, device, stages):
         one_image()
         stages.clear()  # the first time is not like the others

@@ -20,6 +20,7 @@ FORBIDDEN = {
 ORDER = {
     "refinenet_core": """
         errors cpu_name labels < networks < weights prediction < benchmark < __init__
+        networks < gpu < prediction
         labels < metrics < benchmark
     """,
     "pipeline": """
@@ -41,6 +42,9 @@ UNMIRRORED = {
     "pipeline/execution/observer.py": "an interface, and one that does nothing",
     "pipeline/execution/ray_data.py": "the stages on a real Ray: tests/runs",
     "pipeline/stages/stop_flag.py": "an actor of Ray's: tests/runs/test_interruption.py",
+    "refinenet_core/gpu/activations.py": "in every kernel that has one: test_depthwise.py",
+    "refinenet_core/gpu/channels_last.py": "in every kernel",
+    "refinenet_core/gpu/convolution_layers.py": "in every block: test_network.py",
     "jobs/__main__.py": "how a submitted job starts: tests/jobs/submission/test_submit.py",
     "jobs/benchmarks/driver_watch.py": "measures: tests/jobs/benchmarks/test_scaling.py",
     "jobs/display/progress.py": "an interface",

@@ -1,5 +1,6 @@
 """The record of a job in its output folder, `job.json`."""
 
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -92,9 +93,15 @@ class JobRecord:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that touch pixels or tables."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **versions}
+    """Return the versions of Python and of the libraries that touch pixels or tables.
+
+    What is not installed is left out: a small job needs no Ray, and a checkout runs as it is.
+    """
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _names_in(content: Mapping[str, Any]) -> tuple[str, ...]:

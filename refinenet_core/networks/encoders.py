@@ -17,6 +17,9 @@ _MOBILENET_V2_STAGES = (
     (6, 320, 1, 1),
 )
 
+# ResNet, table 1: blocks of the second and third layer by depth; of the others three.
+_RESNET_BLOCKS = {50: (4, 6), 101: (4, 23), 152: (8, 36)}
+
 
 class MobileNetV2Encoder(nn.Module):
     """MobileNetV2 (Sandler et al., CVPR 2018) up to its last bottleneck."""
@@ -65,8 +68,8 @@ class MobileNetV2Encoder(nn.Module):
 class ResNetEncoder(nn.Module):
     """ResNet-50, -101 or -152 (He et al., CVPR 2016) without its classifier.
 
-    The modules are torchvision's, stride on the 3x3 convolution, under torchvision's names: its
-    ImageNet weights load by name.
+    Modules have torchvision's names, and the stride is on the 3x3 convolution as in torchvision:
+    its ImageNet weights load by name.
 
     Args:
         depth: 50, 101 or 152.
@@ -79,21 +82,18 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, depth: int) -> None:
         super().__init__()
-        import torchvision  # noqa: PLC0415 - takes 170 MB, which the other encoders do without
-
-        resnet = getattr(torchvision.models, f"resnet{depth}")(weights=None)
-        self.conv1, self.bn1, self.relu, self.maxpool = (
-            resnet.conv1,
-            resnet.bn1,
-            resnet.relu,
-            resnet.maxpool,
-        )
-        self.layer1, self.layer2, self.layer3, self.layer4 = (
-            resnet.layer1,
-            resnet.layer2,
-            resnet.layer3,
-            resnet.layer4,
-        )
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        second, third = _RESNET_BLOCKS[depth]
+        self.layer1 = _resnet_layer(64, 64, blocks=3, stride=1)
+        self.layer2 = _resnet_layer(256, 128, blocks=second, stride=2)
+        self.layer3 = _resnet_layer(512, 256, blocks=third, stride=2)
+        self.layer4 = _resnet_layer(1024, 512, blocks=3, stride=2)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images_BCHW: Tensor) -> list[Tensor]:
         """Return the features of the four layers, finest first.
@@ -110,6 +110,45 @@ class ResNetEncoder(nn.Module):
             x = layer(x)
             features.append(x)
         return features
+
+
+class Bottleneck(nn.Module):
+    """Reduce 1x1, convolve 3x3, widen 1x1, and add the input (ResNet, figure 5, right).
+
+    The widened map has four times the width.
+    """
+
+    def __init__(self, in_channels: int, width: int, *, stride: int) -> None:
+        super().__init__()
+        out_channels = 4 * width
+        self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, kernel_size=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Sequential | None = None
+        if stride > 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return features (B, 4 * width, ceil(H / stride), ceil(W / stride))."""
+        hidden = self.relu(self.bn1(self.conv1(x_BCHW)))
+        hidden = self.bn3(self.conv3(self.relu(self.bn2(self.conv2(hidden)))))
+        hidden += x_BCHW if self.downsample is None else self.downsample(x_BCHW)
+        out: Tensor = self.relu(hidden)
+        return out
+
+
+def _resnet_layer(in_channels: int, width: int, *, blocks: int, stride: int) -> nn.Sequential:
+    first = Bottleneck(in_channels, width, stride=stride)
+    return nn.Sequential(
+        first, *(Bottleneck(4 * width, width, stride=1) for _ in range(blocks - 1))
+    )
 
 
 class TwoScaleEncoder(nn.Module):
@@ -142,6 +181,8 @@ class TwoScaleEncoder(nn.Module):
 
 class ConvNormActivation(nn.Sequential):
     """Convolution without bias, batch normalisation and, unless linear, ReLU6 (MobileNetV2)."""
+
+    conv: nn.Conv2d
 
     def __init__(
         self,

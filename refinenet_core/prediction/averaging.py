@@ -5,19 +5,17 @@ The plain way enlarges each scale's probabilities to the image's size, which for
 class of each pixel is taken while they are still in the cache; on a GPU a kernel does it per pixel.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
-from subprocess import CalledProcessError
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from refinenet_core.gpu.availability import kernels_run
 
 _BAND_BYTES = 1 << 20  # of the sum of a band's probabilities, on a CPU: about its second cache
 _GPU_BAND_BYTES = 1 << 28
@@ -129,20 +127,11 @@ def fused_images(labels_BHW: Tensor, confidence_BHW: Tensor | None, means_B: Ten
     return [Fused(*each) for each in zip(labels_BHW, confidences, means_B, strict=True)]
 
 
-@cache
 def _kernel(device: torch.device) -> Callable[..., FoundTensors] | None:
-    """Return the averaging in Triton, or None where it is not there or cannot be compiled."""
-    if device.type != "cuda" or find_spec("triton") is None:
+    """Return the averaging in Triton, or None where it cannot be had."""
+    if not kernels_run(device):
         return None
-    module = import_module("refinenet_core.prediction.averaging_kernel")
-    kernel: Callable[..., FoundTensors] = module.fuse_batch
-    try:
-        kernel([torch.ones(1, 1, 1, 1, device=device)], (1, 1), keep_confidence=False)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, OSError, CalledProcessError) as error:  # no C compiler, for one
-        warnings.warn(f"averaging without its GPU kernel, more slowly: {error}", stacklevel=2)
-        return None
+    kernel: Callable[..., FoundTensors] = import_module("refinenet_core.gpu.averaging").fuse_batch
     return kernel
 
 

@@ -3,13 +3,16 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from refinenet_core.gpu.availability import kernels_run
 from refinenet_core.networks.models import RefineNet
 from refinenet_core.networks.normalisation import (
     IMAGENET,
@@ -29,6 +32,7 @@ from refinenet_core.prediction.averaging import (
 )
 from refinenet_core.prediction.batch_norm_folding import folded_copy
 from refinenet_core.prediction.cuda_graphs import CapturedShapes, GraphCapture
+from refinenet_core.prediction.exact_arithmetic import exact_arithmetic
 from refinenet_core.prediction.network_pixels import PIXELS_PER_PASS
 from refinenet_core.prediction.prediction import AveragedImage, Prediction, StartedPrediction
 from refinenet_core.prediction.protocols import PROTOCOLS, ProtocolName, View, Views, plan_views
@@ -120,6 +124,8 @@ class MultiScalePredictor:
         self.network = (
             folded_copy(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
         )
+        if isinstance(self.network, RefineNet) and kernels_run(self.device):
+            import_module("refinenet_core.gpu.network").fuse_network(self.network)
         # Of other networks only their author knows whether they launch the same each time.
         self._captured: CapturedShapes[list[AveragedImage]] | None = None
         if self.device.type == "cuda" and isinstance(self.network, RefineNet):
@@ -143,11 +149,7 @@ class MultiScalePredictor:
             check_image(image)
         predictions: dict[int, Prediction] = {}
         started: list[tuple[int, StartedPrediction]] = []
-        # Equal inputs give equal bytes: no autotuned kernels, no TF32 under the name of float32.
-        exact = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
-        with torch.inference_mode(), exact:
+        with torch.inference_mode(), exact_arithmetic(), self._on_device():
             for batch in self._batches(images):
                 before = started  # finished only now that a GPU has the next to work on
                 predicted = self._start_within_memory([images[index] for index in batch])
@@ -155,6 +157,10 @@ class MultiScalePredictor:
                 predictions.update((index, each.finished()) for index, each in before)
             predictions.update((index, each.finished()) for index, each in started)
         return [predictions[index] for index in range(len(images))]
+
+    def _on_device(self) -> AbstractContextManager[object]:
+        """Have kernels of our own, which ask for it, started on the GPU that is meant."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def _batches(self, images: Sequence[Image]) -> Iterator[list[int]]:
         """Yield indices of images that go through the network together."""

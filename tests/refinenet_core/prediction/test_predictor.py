@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from refinenet_core import MultiScalePredictor, build_model, list_models
+from competing_network import competing_network
+from refinenet_core import MultiScalePredictor, list_models
 from refinenet_core.networks.normalisation import IMAGENET
 from refinenet_core.prediction.cuda_graphs import EAGER_USES, CapturedShapes
 from refinenet_core.prediction.tiling import SMALLEST_TILE_PIXELS
@@ -19,16 +20,7 @@ from refinenet_core.prediction.tiling import SMALLEST_TILE_PIXELS
 FIVE = (0.4, 0.6, 0.8, 1.0, 1.2)
 
 
-@cache
-def competing(name):
-    """Return a network whose classes compete; of a random one the logits are nearly constant."""
-    torch.manual_seed(0)
-    network = build_model(name, num_classes=5).eval()
-    with torch.inference_mode():
-        logits = network(torch.randn(1, 3, 64, 64))
-        network.head.weight.mul_(3 / logits.std(dim=(2, 3)).mean())
-        network.head.bias.zero_()
-    return network
+competing = cache(competing_network)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +87,7 @@ def test_labels_and_confidence_follow_the_plain_rule(**drawn):
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_model_is_predicted_by_the_plain_rule(name):
-    network = competing.__wrapped__(name)  # twelve of them at once take gigabytes
+    network = competing_network(name)  # twelve of them at once take gigabytes
     images = [random_image(45, 61, seed) for seed in range(2)]
 
     predictions = MultiScalePredictor(network, (0.6, 1.2), flip=True).predict(images)

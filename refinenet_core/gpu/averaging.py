@@ -36,26 +36,25 @@ def fuse_batch(
     labels_BHW = torch.empty(images, *size, dtype=torch.uint8, device=device)
     confidence_BHW = torch.empty((images, *size) if keep_confidence else (0,), device=device)
     sums_BN = torch.empty(images, blocks, device=device)
-    with torch.cuda.device_of(labels_BHW):  # type: ignore[no-untyped-call]
-        fusion_kernel[(images * blocks,)](
-            tuple(maps),
-            tuple(float(each.shape[2]) for each in maps),
-            tuple(float(each.shape[3]) for each in maps),
-            tuple(each.shape[2] / height for each in maps),
-            tuple(each.shape[3] / width for each in maps),
-            labels_BHW,
-            confidence_BHW,
-            sums_BN,
-            height,
-            width,
-            blocks,
-            NUM_MAPS=len(maps),
-            NUM_CLASSES=num_classes,
-            KEEP_CONFIDENCE=keep_confidence,
-            BLOCK=_BLOCK_PIXELS,
-            num_warps=_BLOCK_PIXELS // 32,
-            enable_fp_fusion=False,  # the plain way rounds each step, and borders hang on it
-        )
+    fusion_kernel[(images * blocks,)](
+        tuple(maps),
+        tuple(float(each.shape[2]) for each in maps),
+        tuple(float(each.shape[3]) for each in maps),
+        tuple(each.shape[2] / height for each in maps),
+        tuple(each.shape[3] / width for each in maps),
+        labels_BHW,
+        confidence_BHW,
+        sums_BN,
+        height,
+        width,
+        blocks,
+        NUM_MAPS=len(maps),
+        NUM_CLASSES=num_classes,
+        KEEP_CONFIDENCE=keep_confidence,
+        BLOCK=_BLOCK_PIXELS,
+        num_warps=_BLOCK_PIXELS // 32,
+        enable_fp_fusion=False,  # the plain way rounds each step, and borders hang on it
+    )
     means_B = sums_BN.sum(dim=1, dtype=torch.float64) / (height * width)
     return labels_BHW, confidence_BHW if keep_confidence else None, means_B
 

@@ -15,7 +15,7 @@ from refinenet_core.prediction.averaging import WholeMap, fuse_in_bands
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed; PyTorch brings it on Linux", allow_module_level=True)
 
-from refinenet_core.prediction.averaging_kernel import fuse_batch, fusion_kernel
+from refinenet_core.gpu.averaging import fuse_batch, fusion_kernel
 
 sides = st.integers(1, 24)
 

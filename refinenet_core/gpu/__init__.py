@@ -1,0 +1,1 @@
+"""The GPU's own kernels, in Triton, and the networks that are made of them."""

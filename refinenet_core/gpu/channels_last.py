@@ -1,0 +1,19 @@
+"""Maps as the GPU's kernels take them: channels last in memory, without gaps."""
+
+import torch
+from torch import Tensor
+
+
+def channels_last(x_BCHW: Tensor) -> Tensor:
+    """Return the map with its channels last in memory; itself if they are."""
+    return x_BCHW.contiguous(memory_format=torch.channels_last)
+
+
+def empty_map(like: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """Return a map (B, channels, height, width), channels last, of another's B, type and device."""
+    return torch.empty(
+        (like.shape[0], channels, height, width),
+        dtype=like.dtype,
+        device=like.device,
+        memory_format=torch.channels_last,
+    )
