@@ -24,11 +24,12 @@ if [ "${1:-}" = --fetch-wheels ]; then
         typing-inspection 'fsspec>=2026.6' cloudpickle pyyaml
 fi
 
-if [ -d .wheels ]; then
+python=${PYTHON:-python3}
+if [ -d .wheels ] && ! "$python" -c 'import pyarrow, pydantic' 2>/dev/null; then
     site=$(mktemp -d)
     trap 'rm -rf "$site"' EXIT
-    python3 -m pip install --quiet --no-index --no-deps --no-compile --target "$site" .wheels/*.whl
+    "$python" -m pip install --quiet --no-index --no-deps --no-compile --target "$site" .wheels/*.whl
     export PYTHONPATH="$site"
 fi
 PYTHONUNBUFFERED=1 PYTHONPATH="$PWD:$PWD/tests/support${PYTHONPATH:+:$PYTHONPATH}" \
-    python3 -m gpu_check "$@"
+    "$python" -m gpu_check "$@"

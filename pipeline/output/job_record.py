@@ -18,7 +18,7 @@ from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join, shown
 
 JOB_VERSION = 2
-_LIBRARIES = ("refinenet-batch", "torch", "torchvision", "ray", "pyarrow", "pillow", "numpy")
+_LIBRARIES = ("refinenet-batch", "torch", "ray", "pyarrow", "pillow", "numpy")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,12 @@ def kernels(machine: Machine) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "--noconftest", "-m", "gpu", *what]
     command += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings="]
     command += ["-n", str(min(8, (os.cpu_count() or 1) // 2))]
-    command += ["-p", "no:cacheprovider", "tests/refinenet_core"]
+    command += [
+        "-p",
+        "no:cacheprovider",
+        "tests/refinenet_core/gpu",
+        "tests/refinenet_core/prediction",
+    ]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -1,5 +1,6 @@
 """Multi-scale averaging against the rule written out plainly."""
 
+import re
 import weakref
 from functools import cache
 
@@ -17,6 +18,7 @@ from refinenet_core.networks.normalisation import IMAGENET
 from refinenet_core.prediction.cuda_graphs import EAGER_USES, CapturedShapes
 from refinenet_core.prediction.tiling import SMALLEST_TILE_PIXELS
 
+LIKE_50 = re.compile("refinenet(_lw)?1(01|52)$|single|2cascade")  # deeper, or less of it
 FIVE = (0.4, 0.6, 0.8, 1.0, 1.2)
 
 
@@ -85,7 +87,13 @@ def test_labels_and_confidence_follow_the_plain_rule(**drawn):
         assert_follows_the_plain_rule(prediction, network, image, scales, flip=flip)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if LIKE_50.search(name) else name
+        for name in list_models()
+    ],
+)
 def test_every_model_is_predicted_by_the_plain_rule(name):
     network = competing_network(name)  # twelve of them at once take gigabytes
     images = [random_image(45, 61, seed) for seed in range(2)]
