@@ -42,13 +42,16 @@ def prepare_job(spec: JobSpec, storage: Storage, *, gpus: int | None = None) -> 
     _check_output(spec)
     if spec.model is None:
         return Job(spec, None, 0, scoring_fingerprint(spec) | common_fingerprint(spec))
-    import torch  # noqa: PLC0415 - whoever imports the pipeline to read or write needs none
+    # Whoever imports the pipeline to read or write needs no PyTorch.
+    import torch  # noqa: PLC0415
+
+    from refinenet_core.weights.weight_files import read_weight_file  # noqa: PLC0415
 
     gpus = torch.cuda.device_count() if gpus is None else gpus
     gpus_per_actor = _gpus_per_actor(spec, gpus)
     location = spec.model.checkpoint
-    checkpoint = storage.read(location)
-    info = refinenet_core.inspect_checkpoint(checkpoint, source=shown(location))
+    checkpoint = read_weight_file(storage.read(location), shown(location))
+    info = refinenet_core.inspect_checkpoint(checkpoint)
     spec = complete_spec(spec, info)
     _, report = load_model(spec, checkpoint)
     precision = refinenet_core.resolve_precision(

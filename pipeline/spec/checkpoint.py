@@ -10,6 +10,7 @@ from refinenet_core.labels.palettes import voc_colours
 
 if TYPE_CHECKING:
     from refinenet_core import CheckpointInfo, CheckpointReport, RefineNet
+    from refinenet_core.weights.weight_files import WeightFile
 
 
 def complete_spec(spec: JobSpec, info: "CheckpointInfo") -> JobSpec:
@@ -62,8 +63,14 @@ def _missing(field: str, info: "CheckpointInfo") -> SpecError:
     )
 
 
-def load_model(spec: JobSpec, checkpoint: bytes) -> "tuple[RefineNet, CheckpointReport]":
+def load_model(
+    spec: JobSpec, checkpoint: "bytes | WeightFile"
+) -> "tuple[RefineNet, CheckpointReport]":
     """Build the network of a complete spec and load its checkpoint.
+
+    Args:
+        spec: The spec.
+        checkpoint: The file's bytes, or what was read of them.
 
     Raises:
         CheckpointError: The checkpoint does not fit the model.

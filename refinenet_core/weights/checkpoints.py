@@ -85,21 +85,23 @@ class CheckpointReport:
     dtype: str
 
 
-def inspect_checkpoint(file: str | Path | bytes, *, source: str | None = None) -> CheckpointInfo:
+def inspect_checkpoint(
+    file: str | Path | bytes | WeightFile, *, source: str | None = None
+) -> CheckpointInfo:
     """Say what a weights file is for.
 
     Args:
-        file: Path of the file, or its bytes.
+        file: Path of the file, or its bytes, or what was read of either.
         source: Name of the file in messages; by default its path.
 
     Raises:
         CheckpointError: The file is missing, is not a weights file, or wants to run code.
     """
-    return _describe(read_weight_file(file, source))
+    return _describe(_read(file, source))
 
 
 def load_checkpoint(
-    model: RefineNet, checkpoint: str | Path | bytes, *, source: str | None = None
+    model: RefineNet, checkpoint: str | Path | bytes | WeightFile, *, source: str | None = None
 ) -> CheckpointReport:
     """Load a weights file, of ours or with published parameter names, into a model, strictly.
 
@@ -107,7 +109,7 @@ def load_checkpoint(
         model: Network from `build_model`; its weights are replaced, its dtype stays. If it was
             built on the device "meta", it takes the file's tensors as they are, memory-mapped
             where the kind of file allows it, so that they are held once.
-        checkpoint: Path of the file, or its bytes.
+        checkpoint: Path of the file, or its bytes, or what was read of either.
         source: Name of the file in messages; by default its path.
 
     Returns:
@@ -117,7 +119,7 @@ def load_checkpoint(
         CheckpointError: The file is missing, is not a weights file, wants to run code, or any
             parameter is missing, surplus or of another shape. The model is then unchanged.
     """
-    file = read_weight_file(checkpoint, source)
+    file = _read(checkpoint, source)
     info = _describe(file)
     state_dict = _own_names(file, info, model) if info.ours else _rename(file, info, model)
     _check_shapes(state_dict, model, file.source)
@@ -186,6 +188,10 @@ def published_state_dict(model: RefineNet) -> dict[str, Tensor]:
         module, _, leaf = key.rpartition(".")
         result[f"{published[module]}.{leaf}"] = tensor
     return result
+
+
+def _read(file: str | Path | bytes | WeightFile, source: str | None) -> WeightFile:
+    return file if isinstance(file, WeightFile) else read_weight_file(file, source)
 
 
 def _describe(file: WeightFile) -> CheckpointInfo:
