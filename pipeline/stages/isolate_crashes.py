@@ -14,7 +14,7 @@ from typing import Self
 import pyarrow as pa
 
 from pipeline.datasets.encoded_image import EncodedImage
-from pipeline.errors import PipelineError
+from pipeline.errors import DecodeError, PipelineError
 from pipeline.images.decoding import allow_pixels, decode_image
 from pipeline.images.decoding_threads import decode_each
 from pipeline.images.targets import TargetReader
@@ -46,7 +46,7 @@ class IsolatingPartMaker:
         self.stop = stop
         self.datasets = {dataset.name: dataset for dataset in job.spec.datasets}
         most_pixels = max(dataset.decode.max_pixels for dataset in job.spec.datasets)
-        self.decoding = ChildProcess(
+        self.decoding: ChildProcess[_Probe, str | None] = ChildProcess(
             partial(_prepare_decoding, most_pixels),
             memory_bytes=_MEMORY_BYTES + _BYTES_PER_PIXEL * most_pixels,
         )
@@ -100,13 +100,16 @@ class IsolatingPartMaker:
         dataset = self.datasets[encoded.part.dataset]
         self.decoding.start()
         try:
-            self.decoding.call(
+            given_up = self.decoding.call(
                 _Probe(dataset, image), limit_s=2 * dataset.decode.timeout_s + _GRACE_S
             )
         except ChildDiedError as death:
             return _crashed(image, f"decoding it: the process {death.reason}")
         except MemoryError:
             return _crashed(image, "decoding it took more memory than an image may take")
+        if given_up is not None:
+            self.decoding.close()  # in a thread of it, the image is still being decoded
+            return _crashed(image, given_up)
         return image
 
     def _make_alone(self, encoded: EncodedPart, image: EncodedImage) -> EncodedImage:
@@ -136,16 +139,23 @@ class _Probe:
     image: EncodedImage
 
 
-def _prepare_decoding(most_pixels: int) -> Callable[[_Probe], None]:
+def _prepare_decoding(most_pixels: int) -> Callable[[_Probe], str | None]:
     allow_pixels(most_pixels)
     return _decode
 
 
-def _decode(probe: _Probe) -> None:
-    """Decode an image and its target; what is merely wrong with them shows later."""
-    decode_each(
+def _decode(probe: _Probe) -> str | None:
+    """Decode an image and its target; say why if it was given up.
+
+    What is merely wrong with them shows later. But one that takes long may take memory for as long,
+    which in this process alone is limited.
+    """
+    [decoded] = decode_each(
         _decode_with_target, [probe], threads=1, timeout_s=2 * probe.dataset.decode.timeout_s
     )
+    if isinstance(decoded, DecodeError) and decoded.status == "crashed":
+        return decoded.reason
+    return None
 
 
 def _decode_with_target(probe: _Probe) -> None:

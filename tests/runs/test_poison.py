@@ -27,6 +27,7 @@ REASONS = {
     "memory": {  # whichever is noticed first
         "decoding it took more memory than an image may take",
         "took longer than 0.5 s to decode",
+        "took longer than 1 s to decode",
     },
 }
 ROOM_BYTES = 7 << 30  # for Ray and the memory eater, before Ray's memory monitor kills it

@@ -12,7 +12,7 @@ def poison(path: Path, kind: str) -> None:
 
     Args:
         path: The file.
-        kind: `segfault`, `memory`, `hang` or `network`.
+        kind: `segfault`, `memory`, `hang`, `slow` or `network`.
     """
     text = PngImagePlugin.PngInfo()
     text.add_text("poison", kind)

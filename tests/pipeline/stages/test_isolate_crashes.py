@@ -57,17 +57,39 @@ def test_that_the_checkpoint_is_away_is_no_images_fault(job, tmp_path):
         maker(part_of(job))
 
 
+@pytest.fixture
+def poisonable(monkeypatch, tmp_path):
+    """Have children of this process decode what is poison; return the file of their attempts."""
+    monkeypatch.setenv("POISON_LOG", str(tmp_path / "attempts"))
+    search_path = f"{POISONED_DECODER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    monkeypatch.setenv("PYTHONPATH", search_path)
+    monkeypatch.syspath_prepend(POISONED_DECODER)
+    return tmp_path / "attempts"
+
+
+def test_an_image_that_is_given_up_alone_is_not_decoded_where_memory_has_no_limit(job, poisonable):
+    """Left behind there, one that eats memory took the whole actor with it, and the part."""
+    poison(job.root / "images" / "picture-01.png", "slow")
+    job.dataset["decode"] = {"timeout_s": 0.5}
+    maker = IsolatingPartMaker(
+        prepare_job(job.validated(), Storage()), Storage(), threads=1, stop=LocalStopFlag()
+    )
+
+    made = maker(part_of(job))
+
+    rows = pq.read_table(pa.BufferReader(made["file"][0].as_py())).to_pylist()
+    crashed = {row["index"]: row["error"] for row in rows if row["status"] == "crashed"}
+    assert crashed == {1: "took longer than 1 s to decode"}
+    assert poisonable.read_text().split() == ["slow"]
+
+
 def test_each_image_that_kills_a_process_is_a_row_with_its_reason_and_the_others_are_made(
-    job, monkeypatch, tmp_path
+    job, poisonable
 ):
     poisons = {1: "segfault", 2: "memory", 4: "hang", 5: "network"}
     for number, kind in poisons.items():
         poison(job.root / "images" / f"picture-{number:02d}.png", kind)
     job.dataset["decode"] = {"timeout_s": 2, "max_pixels": 1_000_000}
-    monkeypatch.setenv("POISON_LOG", str(tmp_path / "attempts"))
-    search_path = f"{POISONED_DECODER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    monkeypatch.setenv("PYTHONPATH", search_path)
-    monkeypatch.syspath_prepend(POISONED_DECODER)
     maker = IsolatingPartMaker(
         prepare_job(job.validated(), Storage()), Storage(), threads=1, stop=LocalStopFlag()
     )
@@ -83,6 +105,6 @@ def test_each_image_that_kills_a_process_is_a_row_with_its_reason_and_the_others
         5: "predicting it: the process was killed by SIGSEGV",
     }
     assert [row["mask"] is None for row in rows] == [row["index"] in {*crashed, 7} for row in rows]
-    attempts = Counter((tmp_path / "attempts").read_text().split())
+    attempts = Counter(poisonable.read_text().split())
     # Alone, then as part of the whole and alone again where only a network dies of it.
     assert attempts == {"segfault": 1, "memory": 1, "hang": 1, "network": 3}

@@ -1,8 +1,8 @@
 """Python's start-up hook: where this folder is on the path, PNG files marked so poison Pillow.
 
-A file whose text chunk `poison` says `segfault`, `memory` or `hang` does that to whoever decodes
-it, as a faulty C library would; `network` kills the process when a network looks at it next. Each
-attempt is a line in the file that POISON_LOG names.
+A file whose text chunk `poison` says `segfault`, `memory`, `hang` or `slow` does that to whoever
+decodes it, as a faulty C library would; `network` kills the process when a network looks at it
+next. Each attempt is a line in the file that POISON_LOG names.
 """
 
 import ctypes
@@ -24,7 +24,13 @@ def _load_poisoned(image: PngImagePlugin.PngImageFile) -> object:
     if poison:
         with Path(os.environ["POISON_LOG"]).open("a") as log:
             log.write(f"{poison}\n")
-        deeds = {"segfault": _segfault, "memory": _eat, "hang": _hang, "network": _poison_network}
+        deeds = {
+            "segfault": _segfault,
+            "memory": _eat,
+            "hang": _hang,
+            "slow": _dawdle,
+            "network": _poison_network,
+        }
         deeds[poison]()
     return _load(image)
 
@@ -44,6 +50,11 @@ def _eat() -> None:
 
 def _hang() -> None:
     ctypes.PyDLL(None).sleep(1000)  # in C, without letting go of Python's lock
+
+
+def _dawdle() -> None:
+    for _ in range(1000):
+        time.sleep(0.05)
 
 
 def _poison_network() -> None:
