@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from refinenet_core.metrics.boundary import boundary_counts
     from refinenet_core.metrics.confusion import ConfusionMatrix, confusion_matrix
     from refinenet_core.metrics.scores import ClassCounts, RuleScore, Scores, scores
-    from refinenet_core.networks.costs import ModelCost, measure_cost
-    from refinenet_core.networks.models import RefineNet, build_model, list_models
+    from refinenet_core.networks.costs import ModelCost, list_models, model_cost
+    from refinenet_core.networks.models import RefineNet, build_model
     from refinenet_core.prediction.prediction import Prediction
     from refinenet_core.prediction.predictor import MultiScalePredictor, resolve_precision
     from refinenet_core.weights.checkpoints import (
@@ -50,7 +50,7 @@ __all__ = [
     "list_label_sets",
     "list_models",
     "load_checkpoint",
-    "measure_cost",
+    "model_cost",
     "published_state_dict",
     "resolve_precision",
     "run_benchmark",
@@ -70,11 +70,11 @@ _MODULES = {
         "save_checkpoint",
     ),
     "metrics.confusion": ("ConfusionMatrix", "confusion_matrix"),
-    "networks.costs": ("ModelCost", "measure_cost"),
+    "networks.costs": ("ModelCost", "list_models", "model_cost"),
     "errors": ("CheckpointError", "RefineNetError"),
     "labels.label_sets": ("LabelSet", "label_set", "list_label_sets"),
     "metrics.scores": ("ClassCounts", "RuleScore", "Scores", "scores"),
-    "networks.models": ("RefineNet", "build_model", "list_models"),
+    "networks.models": ("RefineNet", "build_model"),
     "prediction.prediction": ("Prediction",),
     "prediction.predictor": ("MultiScalePredictor", "resolve_precision"),
 }

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from refinenet_core.cpu_name import processor_name
-from refinenet_core.networks.costs import measure_cost
+from refinenet_core.networks.costs import model_cost
 from refinenet_core.networks.models import build_model
 from refinenet_core.networks.normalisation import (
     IMAGENET,
@@ -114,7 +114,7 @@ def run_benchmark(
     seconds = statistics.median(time_s for _, time_s in timed)
     ratios = [loop_s / ours_s for loop_s, ours_s in timed]
     sizes = [scaled_size(height, width, scale) for scale in scales]
-    flops = sum(measure_cost(name, *size, num_classes).flops for size in sizes)
+    flops = sum(model_cost(name, *size, num_classes).flops for size in sizes)
     return BenchmarkRecord(
         setting={
             "model": name,

@@ -201,7 +201,7 @@ def test_public_names_are_the_documented_ones():
         "list_label_sets",
         "list_models",
         "load_checkpoint",
-        "measure_cost",
+        "model_cost",
         "published_state_dict",
         "resolve_precision",
         "run_benchmark",

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from refinenet_core import measure_cost
+from refinenet_core import model_cost
 
 _BLOCK_BYTES: Final = 8 << 20  # of a tar, read at a time
 _OBJECT_REQUESTS: Final = 2  # HEAD and GET: `tests/runs/test_requests.py`
@@ -191,7 +191,7 @@ def _row(*cells: str) -> str:
 
 @cache
 def _flops(name: str, height: int, width: int) -> int:
-    return measure_cost(name, height, width).flops
+    return model_cost(name, height, width).flops
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def _benchmark(
 
     import torch
 
-    from jobs.display.run_tables import benchmark_table
+    from jobs.display.network_tables import benchmark_table
     from pipeline.errors import SpecError
     from refinenet_core import run_benchmark
 

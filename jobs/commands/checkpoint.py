@@ -57,7 +57,7 @@ def _inspect(file: str, *, as_json: bool) -> int:
 def _show_checkpoint(info: "CheckpointInfo", *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from jobs.display.run_tables import checkpoint_table
+    from jobs.display.network_tables import checkpoint_table
 
     if as_json:
         print_json(asdict(info))

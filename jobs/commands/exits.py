@@ -22,26 +22,31 @@ def exit_with(
     """Run a command and exit with its code; turn what it raises into a message and a code."""
     from jobs.display.json_progress import JsonLines
     from jobs.display.text_progress import TextProgress
-    from pipeline import PipelineError
-    from pipeline.errors import StorageUnavailableError
-    from refinenet_core import RefineNetError
 
     display = JsonLines() if log_format is LogFormat.JSON else TextProgress()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = command(display)
-    except (PipelineError, RefineNetError) as error:
-        display.failed(f"error: {error}")
-        later = display.started or isinstance(error, StorageUnavailableError)
-        code = EXIT_INCOMPLETE if later else EXIT_WRONG_INPUT
     except KeyboardInterrupt:
         display.failed("interrupted; the same command goes on where this one stopped")
         code = EXIT_INTERRUPTED
-    except Exception:  # noqa: BLE001 - shown in full: whatever it is, the run is resumable
-        after = "the run broke off; the same command goes on where it stopped"
-        display.failed(traceback.format_exc() + after)
-        code = EXIT_INCOMPLETE
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+        code = _failed(display, error)
     raise typer.Exit(code)
+
+
+def _failed(display: "ProgressDisplay", error: Exception) -> int:
+    """Show what went wrong; return the code to exit with."""
+    from pipeline.errors import PipelineError, StorageUnavailableError
+    from refinenet_core.errors import RefineNetError
+
+    if isinstance(error, (PipelineError, RefineNetError)):
+        display.failed(f"error: {error}")
+        later = display.started or isinstance(error, StorageUnavailableError)
+        return EXIT_INCOMPLETE if later else EXIT_WRONG_INPUT
+    after = "the run broke off; the same command goes on where it stopped"
+    display.failed("".join(traceback.format_exception(error)) + after)
+    return EXIT_INCOMPLETE
 
 
 def print_json(content: Any) -> None:

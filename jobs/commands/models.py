@@ -22,10 +22,10 @@ def models_command(
 def _models(width: int, height: int, *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from jobs.display.run_tables import models_table
-    from refinenet_core import list_models, measure_cost
+    from jobs.display.network_tables import models_table
+    from refinenet_core import list_models, model_cost
 
-    costs = [measure_cost(name, height, width) for name in list_models()]
+    costs = [model_cost(name, height, width) for name in list_models()]
     if as_json:
         print_json({"width": width, "height": height, "models": list(map(asdict, costs))})
     else:

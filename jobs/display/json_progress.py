@@ -7,12 +7,12 @@ from contextlib import ExitStack, redirect_stderr
 from dataclasses import asdict
 from datetime import UTC, datetime
 from io import TextIOBase
-from typing import Any, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
-from pipeline import RunReport
-from pipeline.execution.bottleneck import bottleneck
-from pipeline.output.progress import DatasetProgress
-from pipeline.stages.receipt import Receipt
+if TYPE_CHECKING:  # of which some commands need nothing
+    from pipeline import RunReport
+    from pipeline.output.progress import DatasetProgress
+    from pipeline.stages.receipt import Receipt
 
 Level = Literal["info", "warning", "error"]
 
@@ -39,14 +39,14 @@ class JsonLines:
     def __exit__(self, *_: object) -> None:
         self._around.close()
 
-    def planned(self, datasets: Sequence[DatasetProgress]) -> None:
+    def planned(self, datasets: "Sequence[DatasetProgress]") -> None:
         """Write a line for each dataset."""
         for dataset in datasets:
             content = asdict(dataset)
             self.write("planned", dataset=content.pop("name"), **content)
         self.started = True
 
-    def committed(self, receipt: Receipt) -> None:
+    def committed(self, receipt: "Receipt") -> None:
         """Write a line for a part."""
         part = receipt.part
         ok = part.images - sum(receipt.failed.values())
@@ -74,8 +74,10 @@ class JsonLines:
         """Write that the run ends soon."""
         self.write("stopping", level="warning", limit_s=limit_s)
 
-    def finished(self, report: RunReport) -> None:
+    def finished(self, report: "RunReport") -> None:
         """Write what the run came to."""
+        from pipeline.execution.bottleneck import bottleneck  # noqa: PLC0415 - as above
+
         self.write(
             "finished",
             complete=report.complete,

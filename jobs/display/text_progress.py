@@ -3,15 +3,17 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from jobs.display.pace import Pace
-from pipeline import RunReport
-from pipeline.output.progress import DatasetProgress
-from pipeline.stages.receipt import Receipt
+
+if TYPE_CHECKING:  # of which some commands need nothing
+    from pipeline import RunReport
+    from pipeline.output.progress import DatasetProgress
+    from pipeline.stages.receipt import Receipt
 
 _LINE_INTERVAL_S = 5.0
 
@@ -50,7 +52,7 @@ class TextProgress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def planned(self, datasets: Sequence[DatasetProgress]) -> None:
+    def planned(self, datasets: "Sequence[DatasetProgress]") -> None:
         """Say what is planned and what is done already."""
         for dataset in datasets:
             self._line(_plan_line(dataset))
@@ -62,7 +64,7 @@ class TextProgress:
         self._last_line = time.monotonic()
         self.started = True
 
-    def committed(self, receipt: Receipt) -> None:
+    def committed(self, receipt: "Receipt") -> None:
         """Count a part's images."""
         now = time.monotonic()
         name, part = receipt.part.dataset, receipt.part
@@ -108,7 +110,7 @@ class TextProgress:
             "interrupt again to stop at once"
         )
 
-    def finished(self, report: RunReport) -> None:
+    def finished(self, report: "RunReport") -> None:
         """Say nothing: the report is printed."""
 
     def failed(self, message: str) -> None:
@@ -123,7 +125,7 @@ class TextProgress:
             self._console.print(text, highlight=False, markup=False)
 
 
-def _plan_line(dataset: DatasetProgress) -> str:
+def _plan_line(dataset: "DatasetProgress") -> str:
     planned = f"{dataset.shards} shards"
     if dataset.images is not None:
         planned = f"{dataset.images} images in "

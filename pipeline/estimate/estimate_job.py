@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+import refinenet_core
 from pipeline.datasets.plan import DatasetPlan
 from pipeline.errors import SpecError
 from pipeline.estimate.benchmark_record import SpeedRecord
@@ -167,18 +168,15 @@ def _work(job: Job) -> Work:
 
 def _pixel_flops(job: Job, samples: Sequence[SizeSample]) -> float:
     """Return the network's operations for a pixel, at the size that is in the middle."""
-    from refinenet_core import measure_cost  # noqa: PLC0415 - PyTorch
-
     sizes = [(e.height, e.width) for sample in samples for e in sample.sampled if e.height]
     height, width = sorted(sizes, key=math.prod)[len(sizes) // 2] if sizes else (512, 512)
     network = job.spec.network
-    cost = measure_cost(
+    cost = refinenet_core.model_cost(
         network.name or "",
         height,
         width,
         network.num_classes or 0,
         poolings=network.poolings or 0,
-        improved_pooling=bool(network.improved_pooling),
     )
     return cost.flops / (height * width)
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from refinenet_core.networks.blocks import BlockStyle
 from refinenet_core.networks.cascade import Cascade
+from refinenet_core.networks.costs import list_models
 from refinenet_core.networks.encoders import MobileNetV2Encoder, ResNetEncoder, TwoScaleEncoder
 from refinenet_core.networks.nasnet import NASNetMobileEncoder
 from refinenet_core.networks.normalisation import HALVES, IMAGENET, Normalisation
@@ -119,11 +120,6 @@ def build_model(
         raise ValueError(f"poolings is {poolings}; it must be at least 1")
     with torch.device(device) if device else contextlib.nullcontext():
         return _BUILDERS[name](name, num_classes, _Options(poolings, improved_pooling))
-
-
-def list_models() -> list[str]:
-    """Return the names that `build_model` knows, sorted."""
-    return sorted(_BUILDERS)
 
 
 _FULL = BlockStyle()  # RefineNet

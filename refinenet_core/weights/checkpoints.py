@@ -12,7 +12,8 @@ from torch import Tensor
 
 from refinenet_core.errors import CheckpointError
 from refinenet_core.labels.palettes import Colour
-from refinenet_core.networks.models import RefineNet, list_models
+from refinenet_core.networks.costs import list_models
+from refinenet_core.networks.models import RefineNet
 from refinenet_core.weights.parameter_names import (
     count_poolings,
     head_name,

@@ -14,7 +14,7 @@ from jobs.benchmarks.saturation import (
     driver_s_per_part,
     tables,
 )
-from refinenet_core import measure_cost
+from refinenet_core import model_cost
 
 ROOT = Path(__file__).resolve().parents[3]
 RECORD = ROOT / "docs/benchmarks/2026-11-22-cpu-scaling-20ms.json"
@@ -40,7 +40,7 @@ def test_the_driver_is_taken_from_the_run_with_the_most_actors():
 
 def test_an_actor_spends_its_time_on_the_network_and_on_its_cores_in_turn():
     images = Images(height=64, width=96, cpu_s=0.01)
-    flops = measure_cost(LIGHTEST.name, 64, 96).flops
+    flops = model_cost(LIGHTEST.name, 64, 96).flops
     endless = Gpu("", 1e30, 4)
 
     assert LIGHTEST.flops(images) == flops
@@ -52,7 +52,7 @@ def test_scales_add_up():
     images = Images(height=100, width=200)
     sizes = [(40, 80), (60, 120), (80, 160), (100, 200), (120, 240)]
 
-    assert HEAVIEST.flops(images) == sum(measure_cost("refinenet101", *s).flops for s in sizes)
+    assert HEAVIEST.flops(images) == sum(model_cost("refinenet101", *s).flops for s in sizes)
 
 
 def test_a_driver_that_takes_half_as_long_for_a_part_feeds_twice_as_many_gpus():

@@ -1,6 +1,10 @@
 """The command `models`: the networks with what they cost."""
 
 import json
+import subprocess
+import sys
+
+import pytest
 
 from in_process import invoke
 from refinenet_core import list_models
@@ -27,3 +31,19 @@ def test_every_network_is_in_the_list():
     assert list(parameters) == list(list_models())
     assert parameters[MODEL] == 3_284_565
     assert (costs["width"], costs["height"]) == (64, 32)
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["verify", "nowhere"], ["report", "nowhere"]])
+def test_commands_that_compute_nothing_import_neither_pytorch_nor_ray(arguments, tmp_path):
+    """They once took seconds to say a line."""
+    program = (
+        "import sys; from jobs.cli import app\n"
+        f"try: app({arguments!r})\n"
+        "except SystemExit: print({'torch', 'ray', 'triton'} & set(sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import SpecError
 from pipeline.estimate.estimate_job import forecast
-from refinenet_core import measure_cost
+from refinenet_core import model_cost
 from tiny_job import MODEL, SIZES
 
 PIXELS = 4 * sum(height * width for height, width in SIZES)  # of the tiny job's 12 images
@@ -36,7 +36,7 @@ def test_sizes_and_operations_are_told_and_nothing_is_written_or_started(tiny_jo
     [dataset] = estimate["datasets"]
     assert dataset["pixels"] == {"value": pytest.approx(PIXELS), "margin": 0}
     expected = 4 * sum(
-        measure_cost(MODEL, int(scale * height), int(scale * width), 4).flops
+        model_cost(MODEL, int(scale * height), int(scale * width), 4).flops
         for height, width in SIZES
         for scale in (0.75, 1.0)
     )

@@ -37,7 +37,7 @@ def assert_close_to(found, expected, dtype):
     torch.testing.assert_close(found.double(), expected, rtol=4 * step, atol=16 * step)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     channels=st.sampled_from([1, 33, 64]),
     height=st.integers(7, 15),

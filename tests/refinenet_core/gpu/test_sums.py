@@ -24,7 +24,7 @@ def assert_is_the_sum(found, maps, bias):
     )
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     maps=st.integers(1, 5),
     shape=st.tuples(st.integers(1, 2), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9)),

@@ -29,7 +29,7 @@ def assert_close_to(found, expected, dtype):
     torch.testing.assert_close(found.double(), expected, rtol=2 * step, atol=1e-5 + 2 * step)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     size=st.tuples(sides, sides),
     coarse=st.tuples(sides, sides),

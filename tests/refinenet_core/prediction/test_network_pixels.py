@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from refinenet_core import MultiScalePredictor, build_model, measure_cost
+from refinenet_core import MultiScalePredictor, build_model, model_cost
 from refinenet_core.prediction.network_pixels import network_pixels
 
 
@@ -31,7 +31,7 @@ def test_they_are_those_that_go_through_a_real_network(size, settings):
 
 
 def test_poolings_cost_operations():
-    costs = [measure_cost("refinenet_lw50", 64, 64, poolings=poolings) for poolings in (2, 4)]
+    costs = [model_cost("refinenet_lw50", 64, 64, poolings=poolings) for poolings in (2, 4)]
 
     assert costs[0].flops < costs[1].flops
     assert costs[0].parameters < costs[1].parameters
