@@ -13,4 +13,4 @@ def test_a_networks_costs_stand_in_a_row():
 
     title, *_, row = captured.get().strip().splitlines()
     assert title.startswith("One image of 512x512")
-    assert row.split() == ["refinenet_lw50", "ResNet", "27.358", "100.1", "149", "4"]
+    assert row.split() == ["refinenet_lw50", "ResNet", "27.358", "64.0", "149", "4"]
