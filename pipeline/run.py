@@ -91,7 +91,8 @@ def _run(
     retries = RETRIES.made
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
-    job = prepare_job(spec, storage, gpus=gpus)
+    known = None if overwrite else output.record()
+    job = prepare_job(spec, storage, gpus=gpus, known=known)
     spec = job.spec
     _check_asked(spec, refresh=refresh, retry_failed=retry_failed, overwrite=overwrite)
     found = None if overwrite else output.check(job)
@@ -143,7 +144,7 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     """
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
-    job = prepare_job(spec, storage)
+    job = prepare_job(spec, storage, known=output.record())
     plans = plans_of(job, output, output.check(job))
     return [output.progress(plan) for plan in plans]
 

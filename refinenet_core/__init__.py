@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from refinenet_core.metrics.scores import ClassCounts, RuleScore, Scores, scores
     from refinenet_core.networks.costs import ModelCost, list_models, model_cost
     from refinenet_core.networks.models import RefineNet, build_model
+    from refinenet_core.prediction.precisions import resolve_precision
     from refinenet_core.prediction.prediction import Prediction
-    from refinenet_core.prediction.predictor import MultiScalePredictor, resolve_precision
+    from refinenet_core.prediction.predictor import MultiScalePredictor
+    from refinenet_core.weights.checkpoint_info import CheckpointInfo, CheckpointReport
     from refinenet_core.weights.checkpoints import (
-        CheckpointInfo,
-        CheckpointReport,
         inspect_checkpoint,
         load_checkpoint,
         published_state_dict,
@@ -61,9 +61,8 @@ __all__ = [
 _MODULES = {
     "benchmark": ("BenchmarkRecord", "run_benchmark"),
     "metrics.boundary": ("boundary_counts",),
+    "weights.checkpoint_info": ("CheckpointInfo", "CheckpointReport"),
     "weights.checkpoints": (
-        "CheckpointInfo",
-        "CheckpointReport",
         "inspect_checkpoint",
         "load_checkpoint",
         "published_state_dict",
@@ -76,7 +75,8 @@ _MODULES = {
     "metrics.scores": ("ClassCounts", "RuleScore", "Scores", "scores"),
     "networks.models": ("RefineNet", "build_model"),
     "prediction.prediction": ("Prediction",),
-    "prediction.predictor": ("MultiScalePredictor", "resolve_precision"),
+    "prediction.precisions": ("resolve_precision",),
+    "prediction.predictor": ("MultiScalePredictor",),
 }
 
 

@@ -28,7 +28,8 @@ from refinenet_core.networks.normalisation import (
 )
 from refinenet_core.prediction.averaging import ProbabilityMap, WholeMap, fuse
 from refinenet_core.prediction.cuda_graphs import EAGER_USES
-from refinenet_core.prediction.predictor import MultiScalePredictor, Precision
+from refinenet_core.prediction.precisions import Precision
+from refinenet_core.prediction.predictor import MultiScalePredictor
 
 T = TypeVar("T")
 

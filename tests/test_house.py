@@ -42,6 +42,7 @@ UNMIRRORED = {
     "pipeline/execution/observer.py": "an interface, and one that does nothing",
     "pipeline/execution/ray_data.py": "the stages on a real Ray: tests/runs",
     "pipeline/stages/stop_flag.py": "an actor of Ray's: tests/runs/test_interruption.py",
+    "refinenet_core/weights/checkpoint_info.py": "values without behaviour",
     "refinenet_core/gpu/activations.py": "in every kernel that has one: test_depthwise.py",
     "refinenet_core/gpu/channels_last.py": "in every kernel",
     "refinenet_core/gpu/convolution_layers.py": "in every block: test_network.py",

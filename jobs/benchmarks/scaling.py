@@ -142,8 +142,8 @@ def _run(spec: JobSpec, actors: int, image_s: float) -> ScalingRun:
     job = prepare_job(spec, storage)
     record = output.claim(job)
     plan = output.freeze(plan_dataset(job.spec.datasets[0], job.spec, storage))
-    job_run = JobRun(job, output, record)
-    execution = Execution(job_run, [plan], Silent(), RayData(), sleeper_of(image_s))
+    job_run = JobRun(job, output, record, stand_in=sleeper_of(image_s))
+    execution = Execution(job_run, [plan], Silent(), RayData())
     works: list[Work] = []
     stage_s, first_part_s = StageSeconds(), math.nan
     began_at, start = time.time(), time.perf_counter()

@@ -9,11 +9,11 @@ from pipeline.output.job_record import JobRecord
 from pipeline.output.output_folder import Output
 from pipeline.output.work_item import WorkItem
 from pipeline.spec.resolved_job import Job
+from pipeline.stages.choose_part_maker import part_maker_of
 from pipeline.stages.receipt import Receipt
 from pipeline.stages.stop_flag import StopFlag
 
 if TYPE_CHECKING:
-    from pipeline.stages.isolate_crashes import IsolatingPartMaker
     from pipeline.stages.part_maker import PartMaker
 
 
@@ -25,11 +25,17 @@ class JobRun:
         job: What to do, and how.
         output: Where the parts go.
         record: What the output's `job.json` said when the run began.
+        stand_in: Makes the parts in place of the job's own part maker; for benchmarks.
     """
 
     job: Job
     output: Output
     record: JobRecord
+    stand_in: "type[PartMaker] | None" = None
+
+    def part_maker(self) -> "type[PartMaker]":
+        """Return what makes the parts; importing it may take the seconds that PyTorch takes."""
+        return self.stand_in or part_maker_of(self.job)
 
 
 class Executor(Protocol):
@@ -55,12 +61,19 @@ class Executor(Protocol):
         self,
         job_run: JobRun,
         items: Sequence[WorkItem],
-        make: "type[PartMaker | IsolatingPartMaker]",
         stop: StopFlag,
+        *,
+        isolating: bool,
     ) -> Iterator[Receipt]:
         """Run work items through the stages once; yield a receipt as each part is committed.
 
         A part that fails is tried again `TASK_RETRIES` times and then left out.
+
+        Args:
+            job_run: What they are made by, and where they go.
+            items: The work items.
+            stop: Tells when to take no more of them.
+            isolating: Whether images that kill their process are looked for.
 
         Raises:
             StorageError: The output takes no more parts.

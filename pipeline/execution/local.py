@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -16,16 +16,12 @@ from pipeline.execution.executor import JobRun
 from pipeline.execution.ray_session import TASK_RETRIES
 from pipeline.output.work_item import WorkItem, pack_items
 from pipeline.stages.child_process import ChildDiedError, ChildProcess
-from pipeline.stages.choose_part_maker import part_maker_of
 from pipeline.stages.committer import Committer, accepted
+from pipeline.stages.isolate_crashes import IsolatingPartMaker
 from pipeline.stages.reader import Reader
 from pipeline.stages.receipt import Receipt
 from pipeline.stages.stop_flag import LocalStopFlag, StopFlag
 from refinenet_core.errors import RefineNetError
-
-if TYPE_CHECKING:
-    from pipeline.stages.isolate_crashes import IsolatingPartMaker
-    from pipeline.stages.part_maker import PartMaker
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,13 +49,14 @@ class Local:
         self,
         job_run: JobRun,
         items: Sequence[WorkItem],
-        make: "type[PartMaker | IsolatingPartMaker]",
         stop: StopFlag,
+        *,
+        isolating: bool,
     ) -> Iterator[Receipt]:
         """Run work items through the stages once, in order."""
         committer = Committer(job_run.output, job_run.record)
         parts = _read(Reader(job_run.job.spec, job_run.output, stop), items)
-        maker = _Maker(make, job_run, stop)
+        maker = _Maker(job_run, stop, isolating=isolating)
         for made in _one_ahead(maker, parts):
             yield from accepted(job_run.output, committer(made))
 
@@ -96,19 +93,18 @@ def _one_ahead(maker: "_Maker", parts: Iterator[pa.Table]) -> Iterator[pa.Table]
 class _Maker:
     """Makes parts in a child process, which an image may kill; the second pass has its own."""
 
-    def __init__(
-        self, make: "type[PartMaker | IsolatingPartMaker]", job_run: JobRun, stop: StopFlag
-    ) -> None:
+    def __init__(self, job_run: JobRun, stop: StopFlag, *, isolating: bool) -> None:
         job, storage = job_run.job, job_run.output.storage
         threads = plan_pool(job).threads
         self._ended = False
         self._child: ChildProcess[pa.Table, pa.Table] | None = None
         self._call: Callable[[pa.Table], pa.Table]
-        if make is part_maker_of(job):
-            self._child = ChildProcess(partial(make, job, storage, threads=threads))
-            self._call = self._child.call
+        if isolating:
+            self._call = IsolatingPartMaker(job, storage, threads=threads, stop=stop)
         else:
-            self._call = make(job, storage, threads=threads, stop=stop)
+            # This process does without PyTorch, and does not take the seconds to import it.
+            self._child = ChildProcess(partial(_prepare_making, job_run, threads))
+            self._call = self._child.call
 
     def __enter__(self) -> Self:
         if self._child:
@@ -138,6 +134,11 @@ class _Maker:
             except Exception as error:  # noqa: BLE001 - the second pass finds out whose fault it is
                 _note(error, last=attempt == TASK_RETRIES and not self._ended)
         return None
+
+
+def _prepare_making(job_run: JobRun, threads: int) -> Callable[[pa.Table], pa.Table]:
+    """Return, in the child, what makes a part."""
+    return job_run.part_maker()(job_run.job, job_run.output.storage, threads=threads)
 
 
 def _note(error: Exception, *, last: bool) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -13,9 +12,6 @@ from pipeline.execution.prometheus import parts_left
 from pipeline.execution.signals import Interruption
 from pipeline.output.work_item import WorkItem
 from pipeline.stages.receipt import Receipt
-
-if TYPE_CHECKING:
-    from pipeline.stages.part_maker import PartMaker
 
 _STOPPING_S = 60.0  # for what is in flight when a run is asked to stop
 
@@ -29,14 +25,12 @@ class Execution:
         plans: The plan of each dataset.
         observer: Is told of a second pass, and of a wish to stop.
         executor: Runs the stages.
-        stand_in: Makes the parts in place of the job's own part maker; for benchmarks.
     """
 
     job_run: JobRun
     plans: Sequence[DatasetPlan]
     observer: Observer
     executor: Executor
-    stand_in: "type[PartMaker] | None" = None
 
     def make_parts(self, items: Sequence[WorkItem]) -> Iterator[Receipt]:
         """Make the parts of work items; yield a receipt as each is committed.
@@ -54,10 +48,6 @@ class Execution:
         pa.default_memory_pool().release_unused()  # what planning a million images took
         executor = self.executor
         with executor.running():
-            # Here, since only now is it sure that there is work: importing them takes its time.
-            from pipeline.stages.choose_part_maker import part_maker_of  # noqa: PLC0415
-            from pipeline.stages.isolate_crashes import IsolatingPartMaker  # noqa: PLC0415
-
             stop = executor.stop_flag()
             left = parts_left(self.plans, items)
             counted = executor.counter(self.job_run.job.spec.name, left)
@@ -67,12 +57,12 @@ class Execution:
                 self.observer.stopping(_STOPPING_S)
 
             with Interruption(ask_to_stop, limit_s=_STOPPING_S) as interruption:
-                make = self.stand_in or part_maker_of(self.job_run.job)
-                yield from counted(executor.run_pass(self.job_run, items, make, stop))
+                first = executor.run_pass(self.job_run, items, stop, isolating=False)
+                yield from counted(first)
                 left_out = self.job_run.output.left_out(self.plans)
                 if left_out and not interruption.requested:
                     self.observer.isolating(len(left_out))
-                    second = executor.run_pass(self.job_run, left_out, IsolatingPartMaker, stop)
+                    second = executor.run_pass(self.job_run, left_out, stop, isolating=True)
                     yield from counted(second)
                 if interruption.requested:
                     raise KeyboardInterrupt

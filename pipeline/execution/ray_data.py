@@ -54,10 +54,15 @@ class RayData:
         self,
         job_run: JobRun,
         items: Sequence[WorkItem],
-        make: "type[PartMaker | IsolatingPartMaker]",
         stop: StopFlag,
+        *,
+        isolating: bool,
     ) -> Iterator[Receipt]:
         """Run work items through the stages once, leg after leg."""
+        # Here, since only now is it sure that there is work: importing them takes its time.
+        from pipeline.stages.isolate_crashes import IsolatingPartMaker  # noqa: PLC0415
+
+        make = IsolatingPartMaker if isolating else job_run.part_maker()
         for leg in legs(items, job_run.job.spec.part_images, most_parts=_LEG_PARTS):
             if not stop.is_up():
                 yield from _run_leg(job_run, leg, make, stop)

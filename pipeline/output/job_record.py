@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.errors import OutputError, SpecError
@@ -16,6 +16,7 @@ from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.storage.storage import Storage
 from pipeline.storage.uris import join, shown
+from refinenet_core import CheckpointInfo
 
 JOB_VERSION = 2
 _LIBRARIES = ("refinenet-batch", "torch", "ray", "pyarrow", "pillow", "numpy")
@@ -31,17 +32,21 @@ class JobRecord:
             write no more.
         clearing: Whether results of an earlier job are still to be deleted.
         datasets: Names of the datasets that the folder may hold results of.
+        checkpoint: What the job's checkpoint told of itself when it was loaded; None if it has
+            none, or the record is of before it was kept.
     """
 
     fingerprint: Fingerprint
     generation: int
     clearing: bool
     datasets: tuple[str, ...]
+    checkpoint: CheckpointInfo | None = None
 
     @classmethod
     def first(cls, job: Job) -> "JobRecord":
         """Return the record of a folder that had none."""
-        return cls(job.fingerprint, 1, clearing=False, datasets=_dataset_names(job.spec))
+        names = _dataset_names(job.spec)
+        return cls(job.fingerprint, 1, clearing=False, datasets=names, checkpoint=job.checkpoint)
 
     def retried(self) -> "JobRecord":
         """Return the record of the next generation of the same job."""
@@ -50,7 +55,13 @@ class JobRecord:
     def overwritten(self, job: Job) -> "JobRecord":
         """Return the record of a job that takes the folder over."""
         names = dict.fromkeys((*self.datasets, *_dataset_names(job.spec)))
-        return JobRecord(job.fingerprint, self.generation + 1, clearing=True, datasets=tuple(names))
+        return JobRecord(
+            job.fingerprint,
+            self.generation + 1,
+            clearing=True,
+            datasets=tuple(names),
+            checkpoint=job.checkpoint,
+        )
 
     def cleared(self, job: Job) -> "JobRecord":
         """Return the record once the results of earlier jobs are gone."""
@@ -66,7 +77,11 @@ class JobRecord:
             "fingerprint": self.fingerprint,
             "spec": job.spec.model_dump(mode="json"),
             "checkpoint": job.checkpoint
-            and {"uri": job.spec.network.checkpoint, "sha256": job.checkpoint.sha256},
+            and {
+                "uri": job.spec.network.checkpoint,
+                "sha256": job.checkpoint.sha256,
+                "told": asdict(job.checkpoint),
+            },
             "versions": library_versions(),
         }
         return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
@@ -85,6 +100,7 @@ class JobRecord:
                 int(content.get("generation", 1)),
                 clearing=bool(content.get("clearing", False)),
                 datasets=_names_in(content),
+                checkpoint=_checkpoint_in(content),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OutputError(
@@ -102,6 +118,16 @@ def library_versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions
+
+
+def _checkpoint_in(content: Mapping[str, Any]) -> CheckpointInfo | None:
+    told = (content.get("checkpoint") or {}).get("told")
+    if told is None:
+        return None
+    for name in ("classes", "scales"):
+        told[name] = told[name] and tuple(told[name])
+    told["colours"] = told["colours"] and tuple(map(tuple, told["colours"]))
+    return CheckpointInfo(**told)
 
 
 def _names_in(content: Mapping[str, Any]) -> tuple[str, ...]:

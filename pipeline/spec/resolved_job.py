@@ -7,7 +7,7 @@ from pipeline.spec.fingerprint import Fingerprint
 from pipeline.spec.job_spec import JobSpec
 
 if TYPE_CHECKING:
-    from refinenet_core import CheckpointReport
+    from refinenet_core import CheckpointInfo
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Job:
 
     Attributes:
         spec: What the user asked for, complete.
-        checkpoint: What was loaded from the checkpoint, its digest among it; None without a model.
+        checkpoint: What the checkpoint tells of itself, and its digest; None without a model.
         gpus_per_actor: GPUs of each actor; 0 runs on the CPU.
         fingerprint: Everything that decides the bytes of the results; strict JSON.
     """
 
     spec: JobSpec
-    checkpoint: "CheckpointReport | None"
+    checkpoint: "CheckpointInfo | None"
     gpus_per_actor: float
     fingerprint: Fingerprint = field(repr=False)
 

@@ -1,7 +1,11 @@
 """What an actor's machine has: CPU cores that it may use, and a GPU."""
 
+import contextlib
+import ctypes
 import os
 import platform
+import sys
+from pathlib import Path
 
 import refinenet_core
 from pipeline.errors import DeviceError
@@ -15,6 +19,24 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def count_gpus() -> int:
+    """Return how many GPUs PyTorch finds; without a driver none, and it is not asked."""
+    if "torch" not in sys.modules and not _driver_is_there():
+        return 0
+    import torch  # noqa: PLC0415 - as below
+
+    return torch.cuda.device_count()
+
+
+def _driver_is_there() -> bool:
+    """Say whether a driver of NVIDIA's or AMD's can be loaded."""
+    for name in ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll", "amdhip64.dll"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return Path("/dev/kfd").exists()  # AMD's, whose library may come with PyTorch
 
 
 def require_gpu() -> None:

@@ -34,14 +34,10 @@ from refinenet_core.prediction.batch_norm_folding import folded_copy
 from refinenet_core.prediction.cuda_graphs import CapturedShapes, GraphCapture
 from refinenet_core.prediction.exact_arithmetic import exact_arithmetic
 from refinenet_core.prediction.network_pixels import PIXELS_PER_PASS
+from refinenet_core.prediction.precisions import Precision, resolve_precision
 from refinenet_core.prediction.prediction import AveragedImage, Prediction, StartedPrediction
 from refinenet_core.prediction.protocols import PROTOCOLS, ProtocolName, View, Views, plan_views
 from refinenet_core.prediction.tiling import SMALLEST_TILE_PIXELS, TiledMap
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class MultiScalePredictor:
@@ -120,7 +116,7 @@ class MultiScalePredictor:
         self.confidence = confidence
         self.probabilities = probabilities
         self._normalisation = getattr(model, "normalisation", IMAGENET)
-        self._dtype = _DTYPES[self.precision]
+        self._dtype: torch.dtype = getattr(torch, self.precision)
         self.network = (
             folded_copy(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
         )
@@ -324,19 +320,3 @@ def _quarter(maps: Sequence[ProbabilityMap], size: tuple[int, int]) -> Tensor:
     height, width = -(-size[0] // 4), -(-size[1] // 4)
     mean_CHW = average_rows(maps, (height, width), 0, height)
     return (mean_CHW * 255).round_().to(torch.uint8)
-
-
-def resolve_precision(
-    precision: Precision, device: str
-) -> Literal["float32", "bfloat16", "float16"]:
-    """Return the precision that "auto" stands for: bfloat16 on a GPU that has it, else float32.
-
-    Raises:
-        ValueError: The precision is unknown.
-    """
-    if precision == "auto":
-        on_gpu = torch.device(device).type == "cuda"
-        return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
-    if precision not in _DTYPES:
-        raise ValueError(f"precision is {precision!r}; choose auto, {', '.join(_DTYPES)}")
-    return precision

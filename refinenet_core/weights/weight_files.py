@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -16,8 +15,7 @@ import torch
 from torch import Tensor
 
 from refinenet_core.errors import CheckpointError
-
-Container = Literal["zip pickle", "legacy pickle", "safetensors"]
+from refinenet_core.weights.checkpoint_info import Container
 
 _NESTS = ("model", "state_dict", "segmenter", "weights")  # keys under which files nest the weights
 _LEGACY_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # a pickle's protocol

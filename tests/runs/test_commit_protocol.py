@@ -40,7 +40,6 @@ from pipeline.stages.image_reader import read_planned_images
 from pipeline.stages.receipt import Receipt, SegmentedPart
 from pipeline.stages.shard_reader import ShardReader
 from pipeline.storage.storage import Storage
-from refinenet_core import CheckpointReport
 from tars import make_tar
 
 PICTURES = 5
@@ -100,7 +99,7 @@ class Protocol(RuleBasedStateMachine):
                 "part_images": 2,
             }
         )
-        return Job(spec, CheckpointReport("none", "0" * 64, 0, "float32"), 0, {"scale": self.scale})
+        return Job(spec, None, 0, {"scale": self.scale})
 
     @rule(stop_after=st.sampled_from(["", "claim"]), how=st.sampled_from(["", "refresh", "retry"]))
     def start(self, stop_after, how):

@@ -12,7 +12,6 @@ from pipeline.execution import ray_data
 from pipeline.execution.actor_pool import plan_pool
 from pipeline.execution.make_parts import Execution
 from pipeline.output.work_item import WorkItem, pack_items
-from pipeline.stages.choose_part_maker import part_maker_of
 from pipeline.stages.committer import Committer, accepted
 from pipeline.stages.reader import Reader
 from pipeline.stages.receipt import Receipt
@@ -37,7 +36,7 @@ def make_parts(execution: Execution, items: Sequence[WorkItem]) -> Iterator[Rece
     job, output = execution.job_run.job, execution.job_run.output
     never = LocalStopFlag()
     reader = Reader(job.spec, output, never)
-    make = execution.stand_in or part_maker_of(job)
+    make = execution.job_run.part_maker()
     maker = make(job, output.storage, threads=plan_pool(job).threads, stop=never)
     committer = Committer(output, execution.job_run.record)
     for row in pack_items(items, rows=ray_data._MOST_ROWS):  # noqa: SLF001 - as on Ray

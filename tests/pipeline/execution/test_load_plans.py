@@ -7,7 +7,6 @@ from pipeline.output.output_folder import Output
 from pipeline.spec.job_spec import JobSpec
 from pipeline.spec.resolved_job import Job
 from pipeline.storage.storage import Storage
-from refinenet_core import CheckpointReport
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def job(tmp_path):
             "output": str(tmp_path / "output"),
         }
     )
-    return Job(spec, CheckpointReport("none", "0" * 64, 0, "float32"), 0, {"model": "none"})
+    return Job(spec, None, 0, {"model": "none"})
 
 
 @pytest.fixture

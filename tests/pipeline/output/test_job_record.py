@@ -40,6 +40,8 @@ def test_each_record_of_a_folder_is_of_a_later_generation_until_the_last_is_clea
         b'{"name": "of another program"}',
         json.dumps({"fingerprint": {}, "datasets": ["../../etc"]}).encode(),
         json.dumps({"fingerprint": {}, "datasets": [3]}).encode(),
+        json.dumps({"fingerprint": {}, "datasets": [], "checkpoint": {"told": {}}}).encode(),
+        json.dumps({"fingerprint": {}, "datasets": [], "checkpoint": "there"}).encode(),
     ],
 )
 def test_what_is_no_record_of_ours_is_refused_by_its_location(content):
