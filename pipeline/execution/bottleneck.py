@@ -22,6 +22,7 @@ def bottleneck(timings: RunTimings) -> str | None:
     Returns:
         One sentence.
     """
+    timings = timings.rounded()  # as `summary.json` has them, to say the same of both
     worked_s, waited_s = timings.actor_s.worked_s, timings.actor_s.waited_s
     if not worked_s:
         return None
