@@ -91,11 +91,11 @@ def _run(
     retries = RETRIES.made
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
-    known = None if overwrite else output.record()
-    job = prepare_job(spec, storage, gpus=gpus, known=known)
+    found = None if overwrite else output.record()
+    job = prepare_job(spec, storage, gpus=gpus, known=found)
     spec = job.spec
     _check_asked(spec, refresh=refresh, retry_failed=retry_failed, overwrite=overwrite)
-    found = None if overwrite else output.check(job)
+    output.check_record(found, job)
     plans = plans_of(job, output, found)
     # Before anything is written: it may find that the datasets are not what they were.
     grown = extended_plans(spec, output) if refresh and found else {}
@@ -144,8 +144,10 @@ def plan(spec: JobSpec) -> list[DatasetProgress]:
     """
     storage = Storage(spec.storage_options)
     output = Output(spec.output, storage)
-    job = prepare_job(spec, storage, known=output.record())
-    plans = plans_of(job, output, output.check(job))
+    found = output.record()
+    job = prepare_job(spec, storage, known=found)
+    output.check_record(found, job)
+    plans = plans_of(job, output, found)
     return [output.progress(plan) for plan in plans]
 
 

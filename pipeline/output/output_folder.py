@@ -76,6 +76,15 @@ class Output:
             StorageError: It cannot be read.
         """
         found = self.record()
+        self.check_record(found, job)
+        return found
+
+    def check_record(self, found: JobRecord | None, job: Job) -> None:
+        """Do what `check` does, with a record that was read.
+
+        Raises:
+            OutputError: It is of another job.
+        """
         differing = differences(found.fingerprint, job.fingerprint) if found else []
         if differing:
             raise OutputError(
@@ -85,7 +94,6 @@ class Output:
                 + ". Give another `output`, or the spec that the folder was made with; "
                 "--overwrite deletes what is there",
             )
-        return found
 
     def claim(self, job: Job) -> JobRecord:
         """Make the folder this job's, or find that it is.
