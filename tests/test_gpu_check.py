@@ -31,7 +31,19 @@ def test_the_check_on_a_gpu_runs_dry(tmp_path):
     assert stages["jobs"]["labels"]["agreement_with_cpu"] == 1
     assert stages["jobs"]["labels"]["same_bytes_twice"]
     assert stages["jobs"]["memory"]["status"] == "ok"
-    assert all(row["agreement"] == 1 for name, row in stages["passes"].items() if name != "took_s")
+    assert [row["agreement"] for row in stages["passes"].values() if isinstance(row, dict)] == [1]
+
+
+def test_what_there_was_no_time_for_is_a_problem(tmp_path):
+    """It once ended with 0 and an empty stage."""
+    found = tmp_path / "found.json"
+
+    done = run_check("--only", "kernels,passes", "--limit-s", "0", "--out", str(found))
+
+    assert done.returncode == 1
+    stages = json.loads(found.read_text())
+    assert stages["kernels"]["problems"] == ["no time for it"]
+    assert stages["passes"]["problems"] == ["no time for refinenet_lw_mobilenet_v2 float32"]
 
 
 def test_a_stage_that_there_is_not_is_named():
