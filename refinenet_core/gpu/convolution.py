@@ -7,7 +7,7 @@ from torch import Tensor
 from triton import language as tl
 
 from refinenet_core.gpu.activations import Activation, activated
-from refinenet_core.gpu.channels_last import channels_last, empty_map
+from refinenet_core.gpu.channels_last import channels_last, empty_map, windows
 
 _FEW_CHANNELS: Final = 8  # of an image, say: then a step of the product takes several pixels'
 
@@ -41,8 +41,7 @@ def convolve(
     x_BCHW = channels_last(x_BCHW)
     images, in_channels, height, width = x_BCHW.shape
     kernel, out_channels = weight_KKIO.shape[0], weight_KKIO.shape[3]
-    out_height = (height + 2 * padding - kernel) // stride + 1
-    out_width = (width + 2 * padding - kernel) // stride + 1
+    out_height, out_width = windows(x_BCHW, kernel, stride=stride, padding=padding)
     out_BCHW = empty_map(x_BCHW, out_channels, out_height, out_width)
     pixels = images * out_height * out_width
     block_pixels, block_outputs, warps, stages = _blocks(pixels, out_channels)

@@ -7,7 +7,7 @@ from torch import Tensor
 from triton import language as tl
 
 from refinenet_core.gpu.activations import Activation, activated
-from refinenet_core.gpu.channels_last import channels_last, empty_map
+from refinenet_core.gpu.channels_last import channels_last, empty_map, windows
 
 _ROWS: Final = 4  # of a program
 _COLUMNS: Final = 16
@@ -43,8 +43,7 @@ def depthwise_conv(
     x_BCHW = channels_last(x_BCHW)
     images, channels, height, width = x_BCHW.shape
     kernel = weight_KKC.shape[0]
-    out_height = (height + 2 * padding - kernel) // stride + 1
-    out_width = (width + 2 * padding - kernel) // stride + 1
+    out_height, out_width = windows(x_BCHW, kernel, stride=stride, padding=padding)
     out_BCHW = empty_map(x_BCHW, channels, out_height, out_width)
     rows = _ROWS if kernel < 5 else 1  # what is loaded for more of them fills the registers
     strips = triton.cdiv(out_height, rows)

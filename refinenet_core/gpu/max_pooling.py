@@ -6,7 +6,7 @@ import triton
 from torch import Tensor
 from triton import language as tl
 
-from refinenet_core.gpu.channels_last import channels_last, empty_map
+from refinenet_core.gpu.channels_last import channels_last, empty_map, windows
 
 _ROWS: Final = 12  # of a program
 _COLUMNS: Final = 8
@@ -32,8 +32,7 @@ def max_pool(x_BCHW: Tensor, kernel: int, *, stride: int = 1, padding: int = 0) 
     """
     x_BCHW = channels_last(x_BCHW)
     images, channels, height, width = x_BCHW.shape
-    out_height = (height + 2 * padding - kernel) // stride + 1
-    out_width = (width + 2 * padding - kernel) // stride + 1
+    out_height, out_width = windows(x_BCHW, kernel, stride=stride, padding=padding)
     out_BCHW = empty_map(x_BCHW, channels, out_height, out_width)
     strips = triton.cdiv(out_height, _ROWS)
     grid = (images * strips, triton.cdiv(out_width, _COLUMNS), triton.cdiv(channels, _CHANNELS))
